@@ -1,11 +1,59 @@
-//! hotrod-edge: an edge cache for a dashboard API.
+//! An edge cache for a dashboard API, as a Cloudflare Worker.
+//!
+//! The path of a request, and where to read about each step of it:
+//!
+//! 1. `shell::fetch` converts the runtime's request and calls [`pipeline::serve`];
+//! 2. [`target`] reads the URL, [`classify`](mod@classify) finds its rule in [`rules`], or a reason to pass it on;
+//! 3. [`admit`] says who is asking, [`key`] what the answer is called;
+//! 4. the tiers and the ledger ([`ports`]) are asked, and [`reuse`](mod@reuse) judges each [`entry`] by its
+//!    [`freshness`](mod@freshness) and its [`epoch`];
+//! 5. a fill asks the origin ([`forwarding`]) and [`storing`] says whether its answer is kept;
+//! 6. [`answer`] states [`cache_control`], [`cache_status`] and a [`validation`] tag;
+//! 7. what nobody waits for is data, and [`pipeline::finish`] does it after the answer.
+//!
+//! Policy is pure: it reads no clock and does no I/O, and without `std` it cannot. Only `shell` names the
+//! Workers runtime.
 
-#[cfg(target_arch = "wasm32")]
-mod shell {
-    use worker::{Context, Env, Request, Response, Result, event};
+// The runtime's macros need `std`. Natively the core is built without it: it has no clock that it could read.
+#![cfg_attr(not(any(target_arch = "wasm32", feature = "shell")), no_std)]
+// A panic takes down an isolate and every request in it: there is none on the path.
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unreachable,
+    clippy::todo,
+    clippy::unimplemented
+)]
 
-    #[event(fetch)]
-    async fn fetch(_request: Request, _env: Env, _context: Context) -> Result<Response> {
-        Response::ok("ok")
-    }
-}
+#[macro_use]
+extern crate alloc;
+
+pub mod admin;
+pub mod admit;
+pub mod answer;
+pub mod cache_control;
+pub mod cache_status;
+pub mod classify;
+pub mod config;
+pub mod entry;
+pub mod epoch;
+pub mod forwarding;
+pub mod freshness;
+pub mod key;
+pub mod names;
+pub mod pipeline;
+pub mod ports;
+pub mod problem;
+pub mod purge;
+pub mod reuse;
+pub mod rules;
+pub mod storing;
+pub mod target;
+pub mod time;
+pub mod validation;
+
+#[cfg(any(target_arch = "wasm32", feature = "shell"))]
+mod shell;

@@ -1,0 +1,177 @@
+//! rules.toml -> judged -> a constant table in `$OUT_DIR/rules.rs`. A wrong rule fails the build with its line.
+
+#[macro_use]
+extern crate alloc;
+
+/// The rules' own code, as the Worker has it.
+#[path = "src/rules"]
+mod rules {
+    pub mod parse;
+    pub mod table;
+    pub mod validate;
+}
+
+use rules::table::{
+    Accepts, Class, Disposition, Event, Lifetimes, Parameter, Policy, Requirement, Route, Rules, Scalar, Segment,
+    Stored, Text,
+};
+use std::{env, fs, path::Path, process::ExitCode};
+
+const FILE: &str = "rules.toml";
+
+fn main() -> ExitCode {
+    println!("cargo::rerun-if-changed={FILE}");
+    println!("cargo::rerun-if-changed=src/rules");
+    let text = match fs::read_to_string(FILE) {
+        Ok(text) => text,
+        Err(error) => return fail(&format!("{FILE} cannot be read: {error}. It belongs beside Cargo.toml.")),
+    };
+    let rules = match rules::parse::load(FILE, &text) {
+        Ok(rules) => rules,
+        Err(errors) => {
+            let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            return fail(&lines.join("\n"));
+        }
+    };
+    let out = env::var_os("OUT_DIR").unwrap_or_default();
+    match fs::write(Path::new(&out).join("rules.rs"), format!("pub static RULES: Rules = {};\n", rules.rust())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&format!("the compiled rules cannot be written: {error}")),
+    }
+}
+
+fn fail(sentence: &str) -> ExitCode {
+    eprintln!("{sentence}");
+    ExitCode::FAILURE
+}
+
+/// A value as the Rust source of a constant.
+trait Emit {
+    fn rust(&self) -> String;
+}
+
+fn list<T: Emit>(items: &[T]) -> String {
+    let items: Vec<String> = items.iter().map(Emit::rust).collect();
+    format!("Cow::Borrowed(&[{}])", items.join(", "))
+}
+
+fn option<T: Emit>(value: Option<&T>) -> String {
+    value.map_or_else(|| "None".to_string(), |value| format!("Some({})", value.rust()))
+}
+
+impl Emit for Text {
+    fn rust(&self) -> String {
+        format!("Cow::Borrowed({self:?})")
+    }
+}
+
+impl Emit for Rules {
+    fn rust(&self) -> String {
+        let Self { origin_prefixes, dropped_parameters, classes, routes, events } = self;
+        format!(
+            "Rules {{ origin_prefixes: {}, dropped_parameters: {}, classes: {}, routes: {}, events: {} }}",
+            list(origin_prefixes),
+            list(dropped_parameters),
+            list(classes),
+            list(routes),
+            list(events)
+        )
+    }
+}
+
+impl Emit for Class {
+    fn rust(&self) -> String {
+        let Self { name, policy } = self;
+        let policy = match policy {
+            Policy::Live => "Policy::Live".to_string(),
+            Policy::Bypass => "Policy::Bypass".to_string(),
+            Policy::Store(lifetimes) => format!("Policy::Store({})", lifetimes.rust()),
+        };
+        format!("Class {{ name: {}, policy: {policy} }}", name.rust())
+    }
+}
+
+impl Emit for Lifetimes {
+    fn rust(&self) -> String {
+        let Self { s_maxage, max_age, stale_while_revalidate, stale_if_error, soft_window, calendar, without_ledger } =
+            self;
+        format!(
+            "Lifetimes {{ s_maxage: {s_maxage}, max_age: {max_age}, stale_while_revalidate: {stale_while_revalidate}, \
+             stale_if_error: {stale_if_error}, soft_window: {soft_window}, calendar: Calendar::{calendar:?}, \
+             without_ledger: WithoutLedger::{without_ledger:?} }}"
+        )
+    }
+}
+
+impl Emit for Route {
+    fn rust(&self) -> String {
+        let Self { name, path, class, disposition } = self;
+        let disposition = match disposition {
+            Disposition::Live => "Disposition::Live".to_string(),
+            Disposition::Bypass => "Disposition::Bypass".to_string(),
+            Disposition::Store(stored) => format!("Disposition::Store({})", stored.rust()),
+        };
+        format!(
+            "Route {{ name: {}, path: {}, class: {}, disposition: {disposition} }}",
+            name.rust(),
+            list(path),
+            class.rust()
+        )
+    }
+}
+
+impl Emit for Segment {
+    fn rust(&self) -> String {
+        match self {
+            Self::Literal(text) => format!("Segment::Literal({})", text.rust()),
+            Self::Parameter { name, suffix } => {
+                format!("Segment::Parameter {{ name: {}, suffix: {} }}", name.rust(), suffix.rust())
+            }
+        }
+    }
+}
+
+impl Emit for Stored {
+    fn rust(&self) -> String {
+        let Self { key, hot, personal, query, lifetimes, content_type, require, volatile } = self;
+        format!(
+            "Stored {{ key: {}, hot: {hot}, personal: {personal}, query: {}, lifetimes: {}, content_type: {}, require: {}, volatile: {} }}",
+            key.rust(),
+            list(query),
+            lifetimes.rust(),
+            content_type.rust(),
+            option(require.as_ref()),
+            list(volatile)
+        )
+    }
+}
+
+impl Emit for Parameter {
+    fn rust(&self) -> String {
+        let Self { name, accepts, default } = self;
+        let accepts = match accepts {
+            Accepts::OneOf(values) => format!("Accepts::OneOf({})", list(values)),
+            Accepts::Integer { min, max } => format!("Accepts::Integer {{ min: {min}, max: {max} }}"),
+            Accepts::Word { max_length } => format!("Accepts::Word {{ max_length: {max_length} }}"),
+        };
+        format!("Parameter {{ name: {}, accepts: {accepts}, default: {} }}", name.rust(), option(default.as_ref()))
+    }
+}
+
+impl Emit for Requirement {
+    fn rust(&self) -> String {
+        let Self { member, equals } = self;
+        let equals = match equals {
+            Scalar::Bool(value) => format!("Scalar::Bool({value})"),
+            Scalar::Text(text) => format!("Scalar::Text({})", text.rust()),
+        };
+        format!("Requirement {{ member: {}, equals: {equals} }}", member.rust())
+    }
+}
+
+impl Emit for Event {
+    fn rust(&self) -> String {
+        let Self { name, routes, classes } = self;
+        format!("Event {{ name: {}, routes: {}, classes: {} }}", name.rust(), list(routes), list(classes))
+    }
+}

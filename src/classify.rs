@@ -1,0 +1,162 @@
+//! Which rule a request falls under: an exact grammar over method, path and query. A near match is no match.
+
+use crate::key::Nominated;
+use crate::rules::{Disposition, Parameter, Route, Rules, Segment, Stored, Text, is_word};
+use crate::target::Target;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// What a request asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Classified<'r> {
+    /// `GET /healthz`.
+    Health,
+    /// Something under `/cache/`: the admin plane.
+    Admin,
+    /// The origin's, both ways as it stands.
+    Forward(Lane<'r>),
+    /// A stored route, by GET or HEAD.
+    Stored(Selected<'r>),
+    /// Nobody's path.
+    NotFound,
+    /// A stored route asked in a way that its rule does not allow.
+    Refused(Refused),
+}
+
+/// Why a request goes to the origin without a look at the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane<'r> {
+    /// A route that must be live.
+    Live(&'r Route),
+    /// A route that is not to be stored.
+    Bypass(&'r Route),
+    /// A path that no route matches.
+    Unlisted,
+    /// A stored route asked by a method that is not safe to answer from store.
+    Method(&'r Route),
+}
+
+/// A stored route with the parameters of this request.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Selected<'r> {
+    /// The route.
+    pub route: &'r Route,
+    /// How it is kept.
+    pub stored: &'r Stored,
+    /// Parameters of path and query that select the answer.
+    pub in_key: Nominated,
+    /// The canonical query: what the origin is asked with.
+    pub query: Nominated,
+    /// `?nocache=true` was given. It means something from an operator alone.
+    pub nocache: bool,
+}
+
+/// What is wrong with the query of a stored route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// A parameter that the rule does not know.
+    Unknown(String),
+    /// A parameter that is there twice.
+    Twice(String),
+    /// A value that the rule does not accept.
+    Value(String),
+    /// A parameter without default that is not there.
+    Missing(String),
+}
+
+impl Refused {
+    /// What is wrong, for whoever sent it. Names come from the request; the caller writes them as JSON.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Unknown(name) => format!("Query parameter `{name}` is not known on this route."),
+            Self::Twice(name) => format!("Query parameter `{name}` is given twice."),
+            Self::Value(name) => format!("Query parameter `{name}` has a value that this route does not accept."),
+            Self::Missing(name) => format!("Query parameter `{name}` is missing."),
+        }
+    }
+}
+
+/// The rule for a request.
+#[must_use]
+pub fn classify<'r>(rules: &'r Rules, method: &str, target: &Target<'_>) -> Classified<'r> {
+    match target.path {
+        "/healthz" => return Classified::Health,
+        "/cache" => return Classified::Admin,
+        path if path.starts_with("/cache/") => return Classified::Admin,
+        path if !rules.origin_prefixes.iter().any(|prefix| path.starts_with(prefix.as_ref())) => {
+            return Classified::NotFound;
+        }
+        _ => {}
+    }
+    let Some((route, in_path)) = rules.routes.iter().find_map(|route| Some((route, matches(route, target)?))) else {
+        return Classified::Forward(Lane::Unlisted);
+    };
+    match &route.disposition {
+        Disposition::Live => Classified::Forward(Lane::Live(route)),
+        Disposition::Bypass => Classified::Forward(Lane::Bypass(route)),
+        Disposition::Store(_) if method != "GET" && method != "HEAD" => Classified::Forward(Lane::Method(route)),
+        Disposition::Store(stored) => match read_query(&stored.query, &rules.dropped_parameters, target.query) {
+            Ok(Query { nominated, nocache }) => {
+                let in_key = nominated.iter().cloned().chain(in_path).collect();
+                let (in_key, query) = (Nominated::new(in_key), Nominated::new(nominated));
+                Classified::Stored(Selected { route, stored, in_key, query, nocache })
+            }
+            Err(refused) => Classified::Refused(refused),
+        },
+    }
+}
+
+/// The path's parameters, if the route matches it whole.
+fn matches(route: &Route, target: &Target<'_>) -> Option<Vec<(Text, String)>> {
+    let mut in_path = Vec::new();
+    let mut asked = target.segments();
+    for segment in route.path.iter() {
+        let text = asked.next()?;
+        match segment {
+            Segment::Literal(literal) => (text == literal).then_some(())?,
+            Segment::Parameter { name, suffix } => {
+                let value = text.strip_suffix(suffix.as_ref())?;
+                is_word(value).then(|| in_path.push((name.clone(), value.to_string())))?;
+            }
+        }
+    }
+    asked.next().is_none().then_some(in_path)
+}
+
+struct Query {
+    nominated: Vec<(Text, String)>,
+    nocache: bool,
+}
+
+/// Takes a query apart, once. Nothing is decoded: what would need it is not an accepted value.
+fn read_query(known: &[Parameter], dropped: &[Text], query: &str) -> Result<Query, Refused> {
+    let mut seen: Vec<&str> = Vec::new();
+    let mut read = Query { nominated: Vec::new(), nocache: false };
+    for pair in query.split('&').filter(|_| !query.is_empty()) {
+        let (name, value) = pair.split_once('=').map_or((pair, None), |(name, value)| (name, Some(value)));
+        if dropped.iter().any(|other| other == name) {
+            continue;
+        }
+        let shown = || name.chars().take(64).collect::<String>();
+        if seen.contains(&name) {
+            return Err(Refused::Twice(shown()));
+        }
+        if name == "nocache" {
+            read.nocache = value == Some("true");
+        } else if let Some(parameter) = known.iter().find(|parameter| parameter.name == name) {
+            let value = value.filter(|value| parameter.accepts.allows(value)).ok_or_else(|| Refused::Value(shown()))?;
+            read.nominated.push((parameter.name.clone(), value.to_string()));
+        } else {
+            return Err(Refused::Unknown(shown()));
+        }
+        seen.push(name);
+    }
+    for parameter in known.iter().filter(|parameter| !seen.contains(&parameter.name.as_ref())) {
+        match &parameter.default {
+            Some(default) => read.nominated.push((parameter.name.clone(), default.to_string())),
+            None => return Err(Refused::Missing(parameter.name.to_string())),
+        }
+    }
+    Ok(read)
+}

@@ -1,0 +1,180 @@
+//! The deployment's settings, read once and judged whole: what is missing or malformed is said in one sentence.
+
+use crate::admit::{Access, OperatorTokens};
+use crate::key::Tenant;
+use crate::names::setting;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// Everything that a deployment sets.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Who may read.
+    pub access: Access,
+    /// The origin's scheme and authority, without a slash at the end.
+    pub origin: String,
+    /// The host names that are served, the first of them the deployment's own.
+    pub hosts: Vec<String>,
+    /// Who may purge.
+    pub operators: OperatorTokens,
+    /// By which the origin knows the edge.
+    pub origin_secret: String,
+}
+
+/// What is wrong with the settings, for whoever deploys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misconfigured(pub String);
+
+impl Config {
+    /// Reads the settings. `get` answers a variable or secret by its name.
+    ///
+    /// # Errors
+    /// The first setting that is missing or malformed, with what would be right.
+    pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, Misconfigured> {
+        let variable = |name: &str, wants: &str| {
+            get(name)
+                .filter(|value| !value.trim().is_empty())
+                .ok_or_else(|| Misconfigured(format!("{name} is not set: put {wants} under [vars] in wrangler.toml.")))
+        };
+        let secret = |name: &str, wants: &str| {
+            get(name).filter(|value| !value.trim().is_empty()).ok_or_else(|| {
+                Misconfigured(format!(
+                    "{name} is not set: give it {wants} with `npx wrangler secret put {name}`, or in .dev.vars for `wrangler dev`."
+                ))
+            })
+        };
+        let access = match variable(setting::ACCESS_MODE, "the access mode, such as ACCESS_MODE = \"open\",")?.as_str()
+        {
+            "open" => {
+                let name = variable(setting::TENANT, "the tenant of access mode `open`")?;
+                let tenant = Tenant::new(&name).ok_or_else(|| {
+                    Misconfigured(format!("{} is not a host name of at most 128 of `a-z0-9.-`.", setting::TENANT))
+                })?;
+                Access::Open { tenant }
+            }
+            _ => {
+                return Err(Misconfigured(format!(
+                    "{} is not known: this version has `open` alone.",
+                    setting::ACCESS_MODE
+                )));
+            }
+        };
+        Ok(Self {
+            access,
+            origin: origin(&variable(setting::ORIGIN, "the origin's address, such as \"https://api.example.com\",")?)?,
+            hosts: hosts(&variable(setting::HOSTS, "the host names to serve, separated by spaces, the deployment's own first,")?)?,
+            operators: OperatorTokens::parse(&secret(setting::OPERATOR_TOKENS_SHA256, "the SHA-256 of each operator's token")?)
+                .ok_or_else(|| {
+                    Misconfigured(format!(
+                        "{} must be one or more SHA-256 digests, each 64 hexadecimal digits, separated by spaces or commas.",
+                        setting::OPERATOR_TOKENS_SHA256
+                    ))
+                })?,
+            origin_secret: header_value(secret(setting::ORIGIN_SECRET, "the secret that the origin expects in Edge-Secret")?)?,
+        })
+    }
+}
+
+/// `http://` or `https://` with an authority and nothing else.
+fn origin(text: &str) -> Result<String, Misconfigured> {
+    let base = text.trim().strip_suffix('/').unwrap_or(text.trim());
+    let authority = base.strip_prefix("https://").or_else(|| base.strip_prefix("http://"));
+    match authority {
+        Some(authority) if !authority.is_empty() && !authority.contains(['/', '?', '#', '@', ' ', '\\']) => {
+            Ok(base.to_string())
+        }
+        _ => Err(Misconfigured(format!(
+            "{} must be a scheme and a host, such as https://api.example.com, without path or credentials.",
+            setting::ORIGIN
+        ))),
+    }
+}
+
+fn hosts(text: &str) -> Result<Vec<String>, Misconfigured> {
+    let hosts: Vec<String> =
+        text.split([' ', ',']).filter(|host| !host.is_empty()).map(str::to_ascii_lowercase).collect();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':');
+    if hosts.is_empty() || !hosts.iter().all(|host| host.bytes().all(plain)) {
+        return Err(Misconfigured(format!(
+            "{} must be host names without scheme, port or wildcard, separated by spaces.",
+            setting::HOSTS
+        )));
+    }
+    Ok(hosts)
+}
+
+fn header_value(text: String) -> Result<String, Misconfigured> {
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(text)
+    } else {
+        Err(Misconfigured(format!(
+            "{} must be printable ASCII without spaces, as it is sent in a header field.",
+            setting::ORIGIN_SECRET
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Config;
+    use alloc::string::{String, ToString};
+
+    const DIGEST: &str = "E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855";
+    const GOOD: [(&str, &str); 6] = [
+        ("ACCESS_MODE", "open"),
+        ("TENANT", "a.test"),
+        ("ORIGIN", "http://127.0.0.1:8788/"),
+        ("HOSTS", "Dash.example.com localhost"),
+        ("OPERATOR_TOKENS_SHA256", DIGEST),
+        ("ORIGIN_SECRET", "s3cret"),
+    ];
+
+    fn read(changed: &str, value: Option<&str>) -> Result<Config, String> {
+        let get = |name: &str| {
+            let good = GOOD.iter().find(|(other, _)| *other == name).map(|(_, value)| *value);
+            if name == changed { value } else { good }.map(str::to_string)
+        };
+        Config::read(get).map_err(|wrong| wrong.0)
+    }
+
+    #[test]
+    fn good_settings_are_read() {
+        let config = read("", None).unwrap();
+        assert_eq!(config.origin, "http://127.0.0.1:8788");
+        assert_eq!(config.hosts, ["dash.example.com", "localhost"]);
+    }
+
+    #[test]
+    fn a_missing_setting_is_named_with_the_way_to_set_it() {
+        for (name, _) in GOOD {
+            for value in [None, Some(""), Some("  ")] {
+                let sentence = read(name, value).unwrap_err();
+                assert!(sentence.starts_with(&format!("{name} is not set: ")), "{sentence}");
+                assert!(sentence.contains("wrangler"), "{sentence}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_malformed_setting_is_named_and_a_secret_not_repeated() {
+        for (name, value) in [
+            ("ACCESS_MODE", "Open"),
+            ("ACCESS_MODE", "session"),
+            ("TENANT", "a/b"),
+            ("ORIGIN", "api.example.com"),
+            ("ORIGIN", "https://a/path"),
+            ("ORIGIN", "https://user@a"),
+            ("ORIGIN", "ftp://a"),
+            ("HOSTS", "https://a"),
+            ("HOSTS", "*.a"),
+            ("OPERATOR_TOKENS_SHA256", "a-token-in-clear"),
+            ("OPERATOR_TOKENS_SHA256", DIGEST.trim_start_matches('E')),
+            ("ORIGIN_SECRET", "two words"),
+        ] {
+            let sentence = read(name, Some(value)).unwrap_err();
+            assert!(sentence.starts_with(name), "{sentence}");
+            let secret = ["OPERATOR_TOKENS_SHA256", "ORIGIN_SECRET"].contains(&name);
+            assert!(!(secret && sentence.contains(value)), "{sentence}");
+        }
+    }
+}

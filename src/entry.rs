@@ -1,0 +1,187 @@
+//! A stored response: the head, by which reuse is judged, and the body, apart from it.
+//!
+//! The head is JSON with short names: it is the metadata of a KV value (at most 1,024 bytes) and one header of
+//! a Cache API entry. An unknown version is a miss, so a new format may be written at any time.
+
+use crate::epoch::Epoch;
+use crate::rules::{Lifetimes, Seconds};
+use crate::time::UnixMillis;
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// The version of the format that this build writes and reads.
+pub const FORMAT: u8 = 1;
+/// The greatest length of a head's text: that of a KV value's metadata.
+pub const HEAD_GREATEST_LENGTH: usize = 1024;
+
+/// Everything about a stored response but its body.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// [`FORMAT`].
+    #[serde(rename = "v")]
+    pub format: u8,
+    /// The status code.
+    #[serde(rename = "s")]
+    pub status: u16,
+    /// When the origin was asked.
+    #[serde(rename = "q")]
+    pub requested_at: UnixMillis,
+    /// When the answer's head was received.
+    #[serde(rename = "r")]
+    pub received_at: UnixMillis,
+    /// Its age at that moment.
+    #[serde(rename = "a")]
+    pub initial_age: Seconds,
+    /// Its freshness lifetime, cut at the calendar.
+    #[serde(rename = "f")]
+    pub lifetime: Seconds,
+    /// The boundary of the calendar that ends its freshness.
+    #[serde(rename = "p", skip_serializing_if = "Option::is_none", default)]
+    pub period_end: Option<UnixMillis>,
+    /// The ledger's position before the origin was asked.
+    #[serde(rename = "e")]
+    pub epoch: Epoch,
+    /// The weak entity tag as it is emitted.
+    #[serde(rename = "t")]
+    pub etag: String,
+    /// SHA-256 of the body, base64url without padding.
+    #[serde(rename = "d")]
+    pub digest: String,
+    /// The body's length in bytes.
+    #[serde(rename = "l")]
+    pub length: usize,
+    /// The origin's header fields that are kept.
+    #[serde(rename = "h")]
+    pub headers: Vec<(String, String)>,
+}
+
+impl Head {
+    /// The text that tiers keep, if it fits.
+    #[must_use]
+    pub fn encode(&self) -> Option<String> {
+        serde_json::to_string(self).ok().filter(|text| text.len() <= HEAD_GREATEST_LENGTH)
+    }
+
+    /// Reads what [`Head::encode`] wrote. Anything else is nothing.
+    #[must_use]
+    pub fn decode(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok().filter(|head: &Self| head.format == FORMAT)
+    }
+
+    /// Current age (RFC 9111, section 4.2.3), in seconds.
+    #[must_use]
+    pub fn current_age(&self, now: UnixMillis) -> Seconds {
+        self.initial_age.saturating_add(now.seconds_since(self.received_at))
+    }
+
+    /// Seconds of freshness left under these lifetimes; what is negative has been stale for so long.
+    ///
+    /// A rule that was shortened since the response was stored holds for it too.
+    #[must_use]
+    pub fn ttl(&self, rule: &Lifetimes, now: UnixMillis) -> i64 {
+        let by_age = i64::from(self.lifetime.min(rule.s_maxage)) - i64::from(self.current_age(now));
+        match self.period_end {
+            Some(end) if now >= end => by_age.min(-i64::from(now.seconds_since(end))).min(0),
+            Some(_) | None => by_age,
+        }
+    }
+}
+
+/// A stored response as a tier hands it out. `B` is the tier's body: a stream that has not been read.
+#[derive(Debug)]
+pub struct StoredResponse<B> {
+    /// By which reuse is judged.
+    pub head: Head,
+    /// Of `head.length` bytes.
+    pub body: B,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FORMAT, Head};
+    use crate::epoch::Epoch;
+    use crate::rules::{Calendar, Lifetimes, WithoutLedger};
+    use crate::time::UnixMillis;
+
+    fn head() -> Head {
+        Head {
+            format: FORMAT,
+            status: 200,
+            requested_at: UnixMillis(9_900),
+            received_at: UnixMillis(10_000),
+            initial_age: 5,
+            lifetime: 300,
+            period_end: None,
+            epoch: Epoch(7),
+            etag: "W/\"abc\"".into(),
+            digest: "xyz".into(),
+            length: 3,
+            headers: vec![("content-type".into(), "application/json".into())],
+        }
+    }
+
+    /// Entries outlive the build that wrote them, so these bytes may only change together with [`FORMAT`].
+    const PINNED: &str = r#"{"v":1,"s":200,"q":9900,"r":10000,"a":5,"f":300,"e":7,"t":"W/\"abc\"","d":"xyz","l":3,"h":[["content-type","application/json"]]}"#;
+
+    #[test]
+    fn the_stored_text_is_pinned() {
+        assert_eq!(head().encode().as_deref(), Some(PINNED));
+        assert_eq!(Head::decode(PINNED), Some(head()));
+    }
+
+    #[test]
+    fn another_format_or_anything_else_is_nothing() {
+        for text in [&PINNED.replace("\"v\":1", "\"v\":2"), "", "{}", "null", "<html>", &PINNED.replace("200", "-1")] {
+            assert_eq!(Head::decode(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_head_that_would_not_fit_is_not_stored() {
+        let mut head = head();
+        head.headers.push(("content-language".into(), "x".repeat(1024)));
+        assert_eq!(head.encode(), None);
+    }
+
+    fn rule(s_maxage: u32) -> Lifetimes {
+        Lifetimes {
+            s_maxage,
+            max_age: 0,
+            stale_while_revalidate: 0,
+            stale_if_error: 0,
+            soft_window: 0,
+            calendar: Calendar::None,
+            without_ledger: WithoutLedger::Forward,
+        }
+    }
+
+    #[track_caller]
+    fn check_ttl(head: &Head, s_maxage: u32, now: u64, expected: i64) {
+        assert_eq!(head.ttl(&rule(s_maxage), UnixMillis(now)), expected);
+    }
+
+    #[test]
+    fn age_counts_from_the_initial_age_and_never_runs_back() {
+        assert_eq!(head().current_age(UnixMillis(10_999)), 5);
+        assert_eq!(head().current_age(UnixMillis(11_000)), 6);
+        assert_eq!(head().current_age(UnixMillis(0)), 5);
+    }
+
+    #[test]
+    fn ttl_is_what_is_left_of_the_lesser_lifetime() {
+        check_ttl(&head(), 300, 10_000, 295);
+        check_ttl(&head(), 60, 10_000, 55);
+        check_ttl(&head(), 300, 305_000, 0);
+        check_ttl(&head(), 300, 335_000, -30);
+    }
+
+    #[test]
+    fn a_boundary_ends_freshness_at_its_millisecond() {
+        let mut head = head();
+        head.period_end = Some(UnixMillis(20_000));
+        check_ttl(&head, 300, 19_999, 286);
+        check_ttl(&head, 300, 20_000, 0);
+        check_ttl(&head, 300, 25_000, -5);
+    }
+}

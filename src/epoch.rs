@@ -1,0 +1,210 @@
+//! Epochs: how a purge is made certain without deleting anything.
+//!
+//! The *ledger* of a tenant is one ordered line of purges. Its position, the [`Epoch`], moves forward with each
+//! of them, and each leaves its position as the counter of what it purged: the tenant, a class, a route, a
+//! key. A fill reads the position *before* it asks the origin and stores it in the head. A reader takes the
+//! greatest counter that covers the entry: a head from before it is as if it were not there, whichever tier
+//! holds it and whenever it landed there.
+//!
+//! One position in the head, not a vector of counters, is enough, since all counters of a ledger move along
+//! one line: a head of position `e` has seen exactly the purges up to `e`. So no counter can be forgotten in
+//! a head, and a counter may be folded into a wider one at any time.
+
+use crate::time::UnixMillis;
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
+use core::fmt;
+use serde::{Deserialize, Serialize};
+
+/// A position in a ledger. Greater is later. Never below the ledger's clock in milliseconds at the time of its
+/// purge, so that a ledger which lost its memory still moves forward.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Epoch(pub u64);
+
+/// What a purge covers, within one tenant.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Everything of the tenant.
+    Tenant,
+    /// All routes of a class.
+    Class(String),
+    /// All keys of a route.
+    Route(String),
+    /// One key, with its route, into whose counter it is folded when there are too many.
+    Key {
+        /// The route's name.
+        route: String,
+        /// The key within the tenant, with its parameters.
+        key: String,
+    },
+}
+
+/// Class, route and key of one entry: what a purge is compared with.
+#[derive(Debug, Clone, Copy)]
+pub struct Covered<'a> {
+    /// The class's name.
+    pub class: &'a str,
+    /// The route's name.
+    pub route: &'a str,
+    /// The key within the tenant.
+    pub key: &'a str,
+}
+
+/// How many keys have a counter of their own; one more, and its route's keys are folded into the route's counter.
+pub const KEYS_AT_MOST: usize = 512;
+
+/// A tenant's counters: the ledger's own state, and the copy of it that a reader gets.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// The position: no counter is greater.
+    pub epoch: Epoch,
+    /// The last purge of everything.
+    tenant: Epoch,
+    /// The last purge of each class.
+    classes: BTreeMap<String, Epoch>,
+    /// The last purge of each route.
+    routes: BTreeMap<String, Epoch>,
+    /// The last purge of single keys: route, then key.
+    keys: BTreeMap<String, BTreeMap<String, Epoch>>,
+}
+
+impl Counters {
+    /// The last hard purge that covers an entry.
+    #[must_use]
+    pub fn hard(&self, entry: &Covered<'_>) -> Epoch {
+        let class = self.classes.get(entry.class);
+        let route = self.routes.get(entry.route);
+        let key = self.keys.get(entry.route).and_then(|keys| keys.get(entry.key));
+        [class, route, key].into_iter().flatten().copied().fold(self.tenant, Epoch::max)
+    }
+
+    /// Purges these scopes at one new position, and answers it.
+    pub fn purge(&mut self, scopes: &[Scope], clock: UnixMillis) -> Epoch {
+        self.epoch = Epoch(self.epoch.0.saturating_add(1).max(clock.0));
+        for scope in scopes {
+            match scope {
+                Scope::Tenant => self.tenant = self.epoch,
+                Scope::Class(name) => _ = self.classes.insert(name.clone(), self.epoch),
+                Scope::Route(name) => self.purge_route(name),
+                Scope::Key { route, key } => {
+                    _ = self.keys.entry(route.clone()).or_default().insert(key.clone(), self.epoch);
+                    if self.keys.values().map(BTreeMap::len).sum::<usize>() > KEYS_AT_MOST {
+                        self.purge_route(route);
+                    }
+                }
+            }
+        }
+        self.epoch
+    }
+
+    /// Every counter, for a ledger to write down.
+    pub fn rows(&self) -> impl Iterator<Item = (Scope, Epoch)> {
+        let tenant = (self.tenant > Epoch(0)).then_some((Scope::Tenant, self.tenant));
+        let classes = self.classes.iter().map(|(name, epoch)| (Scope::Class(name.clone()), *epoch));
+        let routes = self.routes.iter().map(|(name, epoch)| (Scope::Route(name.clone()), *epoch));
+        let keys = self.keys.iter().flat_map(|(route, keys)| {
+            keys.iter().map(|(key, epoch)| (Scope::Key { route: route.clone(), key: key.clone() }, *epoch))
+        });
+        tenant.into_iter().chain(classes).chain(routes).chain(keys)
+    }
+
+    /// A route's counter covers all its keys, so theirs are not needed any more.
+    fn purge_route(&mut self, route: &str) {
+        _ = self.keys.remove(route);
+        _ = self.routes.insert(route.to_string(), self.epoch);
+    }
+}
+
+/// What a ledger wrote down.
+impl FromIterator<(Scope, Epoch)> for Counters {
+    fn from_iter<I: IntoIterator<Item = (Scope, Epoch)>>(rows: I) -> Self {
+        let mut counters = Self::default();
+        for (scope, epoch) in rows {
+            counters.epoch = counters.epoch.max(epoch);
+            match scope {
+                Scope::Tenant => counters.tenant = epoch,
+                Scope::Class(name) => _ = counters.classes.insert(name, epoch),
+                Scope::Route(name) => _ = counters.routes.insert(name, epoch),
+                Scope::Key { route, key } => _ = counters.keys.entry(route).or_default().insert(key, epoch),
+            }
+        }
+        counters
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Counters, Covered, Epoch, KEYS_AT_MOST, Scope};
+    use crate::time::UnixMillis;
+
+    const OPS: Covered<'_> = Covered { class: "near", route: "ops", key: "d:ops:v1" };
+
+    fn key(route: &str, key: &str) -> Scope {
+        Scope::Key { route: route.into(), key: key.into() }
+    }
+
+    #[track_caller]
+    fn check(scope: Scope, covers: bool) {
+        let mut counters = Counters::default();
+        let epoch = counters.purge(&[scope], UnixMillis(1_000));
+        assert_eq!(epoch, Epoch(1_000));
+        assert_eq!(counters.hard(&OPS), if covers { epoch } else { Epoch(0) });
+    }
+
+    #[test]
+    fn a_purge_covers_its_tenant_class_route_or_key_and_nothing_else() {
+        check(Scope::Tenant, true);
+        check(Scope::Class("near".into()), true);
+        check(Scope::Class("nea".into()), false);
+        check(Scope::Route("ops".into()), true);
+        check(Scope::Route("op".into()), false);
+        check(key("ops", "d:ops:v1"), true);
+        check(key("ops", "d:ops"), false);
+        check(key("other", "d:ops:v1"), false);
+    }
+
+    #[test]
+    fn the_position_only_moves_forward_even_if_the_clock_does_not() {
+        let mut counters = Counters::default();
+        assert_eq!(counters.purge(&[Scope::Tenant], UnixMillis(1_000)), Epoch(1_000));
+        assert_eq!(counters.purge(&[Scope::Tenant], UnixMillis(1_000)), Epoch(1_001));
+        assert_eq!(counters.purge(&[Scope::Tenant], UnixMillis(5)), Epoch(1_002));
+        assert_eq!(counters.purge(&[Scope::Tenant], UnixMillis(9_000)), Epoch(9_000));
+        assert_eq!(counters.epoch, Epoch(9_000));
+    }
+
+    #[test]
+    fn too_many_keys_are_folded_into_their_route() {
+        let mut counters = Counters::default();
+        counters.purge(&[key("ops", "d:ops:v1")], UnixMillis(1));
+        for number in 0..KEYS_AT_MOST {
+            counters.purge(&[key("many", &format!("d:many:v1?n={number}"))], UnixMillis(2));
+        }
+        let last = counters.epoch;
+        let many = |key: &str| counters.hard(&Covered { class: "near", route: "many", key });
+        assert_eq!(many("d:many:v1?n=0"), last);
+        assert_eq!(many("d:many:v1?n=never-purged"), last);
+        assert_eq!(counters.hard(&OPS), Epoch(1));
+        assert!(counters.keys.values().map(super::BTreeMap::len).sum::<usize>() <= KEYS_AT_MOST);
+    }
+
+    #[test]
+    fn counters_survive_being_written_and_read() {
+        let mut counters = Counters::default();
+        counters.purge(
+            &[Scope::Tenant, Scope::Class("near".into()), Scope::Route("ops".into()), key("a", "b")],
+            UnixMillis(3),
+        );
+        let text = serde_json::to_string(&counters).unwrap();
+        assert_eq!(serde_json::from_str::<Counters>(&text).unwrap(), counters);
+        assert_eq!(counters.rows().collect::<Counters>(), counters);
+    }
+}

@@ -1,0 +1,100 @@
+//! What is changed in a message that is passed on as it stands: hop-by-hop fields, the names that the origin
+//! trusts, and the few that the edge adds. Nothing else is touched, and the body never.
+
+use crate::cache_status::{CACHE_NAME, CacheStatus};
+use crate::classify::Lane;
+use crate::config::Config;
+use crate::key::Tenant;
+use crate::names::field;
+use crate::ports::{Edits, Field, Request, Response};
+use crate::rules::Text;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// Whether a request has passed through this edge before (RFC 8586, section 2).
+#[must_use]
+pub fn is_loop(cdn_loop: Option<&str>) -> bool {
+    let id = |member: &str| member.split(';').next().unwrap_or_default().trim() == CACHE_NAME;
+    cdn_loop.is_some_and(|field| field.split(',').any(id))
+}
+
+/// What tells the origin who asks, for whom, and through what.
+fn edge_fields(config: &Config, tenant: &Tenant, request_id: String, cdn_loop: Option<String>) -> Vec<Field> {
+    let cdn_loop = match cdn_loop.filter(|before| !before.trim().is_empty()) {
+        Some(before) => format!("{before}, {CACHE_NAME}"),
+        None => CACHE_NAME.to_string(),
+    };
+    vec![
+        (Text::Borrowed(field::CDN_LOOP), cdn_loop),
+        (Text::Borrowed(field::EDGE_SECRET), config.origin_secret.clone()),
+        (Text::Borrowed(field::X_REQUEST_ID), request_id),
+        (Text::Borrowed(field::X_SHOP_DOMAIN), tenant.as_str().to_string()),
+    ]
+}
+
+/// All header fields of a request that fills the store. Nothing of the client's is in it, so that equal keys
+/// send equal bytes; the request id is the edge's own.
+#[must_use]
+pub fn fill_fields(config: &Config, tenant: &Tenant, content_type: &str, request_id: String) -> Vec<Field> {
+    let mut fields = edge_fields(config, tenant, request_id, None);
+    fields.push((Text::Borrowed(field::ACCEPT), content_type.to_string()));
+    fields
+}
+
+/// What is changed in a client's request on its way to the origin.
+#[must_use]
+pub fn request_edits<R: Request>(request: &R, config: &Config, tenant: &Tenant, request_id: String) -> Edits {
+    let named = connection_options(request.header(field::CONNECTION));
+    // An upgrade (RFC 9110, section 7.8) is made hop by hop: the runtime asks for it again on its own connection.
+    let upgrades = request.header(field::UPGRADE).is_some();
+    let dropped = |name: &String| {
+        let hop = field::HOP_BY_HOP.contains(&name.as_str()) || named.contains(name);
+        let trusted = field::TRUSTED.contains(&name.as_str())
+            || field::TRUSTED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        (hop && !(upgrades && name == field::UPGRADE)) || trusted
+    };
+    Edits {
+        remove: request.header_names().into_iter().filter(dropped).map(Text::Owned).collect(),
+        set: edge_fields(config, tenant, request_id, request.header(field::CDN_LOOP)),
+    }
+}
+
+/// What is changed in the origin's answer on its way to the client.
+#[must_use]
+pub fn response_edits<R: Response>(response: &R, lane: Lane<'_>, status: &CacheStatus, request_id: String) -> Edits {
+    let mut remove: Vec<Text> =
+        connection_options(response.header(field::CONNECTION)).into_iter().map(Text::Owned).collect();
+    remove.extend(field::HOP_BY_HOP.into_iter().filter(|name| *name != field::UPGRADE).map(Text::Borrowed));
+    let mut set = vec![
+        (field::CACHE_STATUS, status.field_value(response.header(field::CACHE_STATUS).as_deref())),
+        (field::CLOUDFLARE_CDN_CACHE_CONTROL, "no-store".to_string()),
+        (field::X_REQUEST_ID, request_id),
+    ];
+    match lane {
+        Lane::Live(_) => {
+            set.push((field::CACHE_CONTROL, "no-store".to_string()));
+            remove
+                .extend([field::CDN_CACHE_CONTROL, field::SURROGATE_CONTROL, "expires", "pragma"].map(Text::Borrowed));
+        }
+        Lane::Bypass(_) | Lane::Unlisted | Lane::Method(_) => {
+            // Every answer says whether it may be kept, so that no cache in front has to guess.
+            if response.header(field::CACHE_CONTROL).is_none() {
+                set.push((field::CACHE_CONTROL, "no-store".to_string()));
+            }
+        }
+    }
+    Edits { remove, set: set.into_iter().map(|(name, value)| (Text::Borrowed(name), value)).collect() }
+}
+
+/// The fields that a Connection field names (RFC 9110, section 7.6.1), in lower case.
+fn connection_options(connection: Option<String>) -> Vec<String> {
+    let connection = connection.unwrap_or_default();
+    let token = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    // Cache-Control, among others, is end-to-end: no Connection field can take it out.
+    let kept = |name: &String| {
+        ![field::CACHE_CONTROL, field::AUTHORIZATION, field::CONTENT_TYPE, "cookie", field::SET_COOKIE]
+            .contains(&name.as_str())
+    };
+    let names = connection.split(',').map(|name| name.trim().to_ascii_lowercase());
+    names.filter(|name| !name.is_empty() && token(name)).filter(kept).collect()
+}

@@ -1,0 +1,104 @@
+//! The cache key: tenant, logical key, nominated parameters, as one canonical text.
+//!
+//! Two requests with one key send the same bytes to the origin: the target that is forwarded is made from the
+//! same parts. The text is at the same time the name of the entry in Workers KV.
+
+use crate::rules::Text;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::{self, Write as _};
+
+/// Whose data it is: a shop's host name, of `[a-z0-9.-]`, at most 128 characters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tenant(String);
+
+impl Tenant {
+    /// Accepts a name of `[a-z0-9.-]` that starts with a letter or digit.
+    #[must_use]
+    pub fn new(name: &str) -> Option<Self> {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-');
+        let starts = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+        (starts && name.len() <= 128 && name.bytes().all(plain)).then(|| Self(name.into()))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Nominated parameters with their values, in the order of their names. No character of them needs encoding.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Nominated(Vec<(Text, String)>);
+
+impl Nominated {
+    /// Puts them in order.
+    #[must_use]
+    pub fn new(mut pairs: Vec<(Text, String)>) -> Self {
+        pairs.sort_unstable();
+        Self(pairs)
+    }
+}
+
+/// `?days=30&from=2026`, or nothing.
+impl fmt::Display for Nominated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (name, value)) in self.0.iter().enumerate() {
+            f.write_char(if index == 0 { '?' } else { '&' })?;
+            write!(f, "{name}={value}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Names one stored response.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CacheKey {
+    text: String,
+    tenant_length: usize,
+}
+
+impl CacheKey {
+    /// The key of a tenant's answer: `{tenant}/{key}` and, with parameters, `?days=30`.
+    #[must_use]
+    pub fn new(tenant: &Tenant, key: &str, nominated: &Nominated) -> Self {
+        Self { text: format!("{}/{key}{nominated}", tenant.as_str()), tenant_length: tenant.as_str().len() }
+    }
+
+    /// The whole text, as it stands in Workers KV.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The key within its tenant: `dashboard:trends:revenue:v1?days=30`.
+    #[must_use]
+    pub fn logical(&self) -> &str {
+        self.text.get(self.tenant_length..).unwrap_or_default().trim_start_matches('/')
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CacheKey, Nominated, Tenant};
+
+    #[test]
+    fn a_tenant_is_a_plain_host_name() {
+        for name in ["a", "hotroddash.myshopify.com", "0-a"] {
+            assert!(Tenant::new(name).is_some(), "{name}");
+        }
+        for name in ["", ".", "-a", "A", "a/b", "a b", "a:b", "caf\u{e9}", &"a".repeat(129)] {
+            assert!(Tenant::new(name).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_text_is_tenant_key_and_parameters_in_order() {
+        let tenant = Tenant::new("a.test").unwrap();
+        let nominated = Nominated::new(vec![("to".into(), "2".into()), ("from".into(), "1".into())]);
+        let key = CacheKey::new(&tenant, "d:x:v1", &nominated);
+        assert_eq!(key.as_str(), "a.test/d:x:v1?from=1&to=2");
+        assert_eq!(key.logical(), "d:x:v1?from=1&to=2");
+    }
+}

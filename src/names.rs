@@ -1,0 +1,98 @@
+//! Every name that the outside knows, once: header fields, bindings, variables.
+
+/// Header fields, in lower case as every comparison here has them.
+pub mod field {
+    /// RFC 9110, section 12.5.1.
+    pub const ACCEPT: &str = "accept";
+    /// RFC 9111, section 5.1.
+    pub const AGE: &str = "age";
+    /// RFC 9110, section 10.2.1.
+    pub const ALLOW: &str = "allow";
+    /// RFC 9110, section 11.6.2: of a client on its way to the origin, and of an operator on the admin plane.
+    pub const AUTHORIZATION: &str = "authorization";
+    /// RFC 9111, section 5.2.
+    pub const CACHE_CONTROL: &str = "cache-control";
+    /// RFC 9211.
+    pub const CACHE_STATUS: &str = "cache-status";
+    /// RFC 9213: for any CDN.
+    pub const CDN_CACHE_CONTROL: &str = "cdn-cache-control";
+    /// RFC 8586.
+    pub const CDN_LOOP: &str = "cdn-loop";
+    /// RFC 9213, in Cloudflare's name: it comes before every other cache directive there.
+    pub const CLOUDFLARE_CDN_CACHE_CONTROL: &str = "cloudflare-cdn-cache-control";
+    /// RFC 9110, section 7.6.1.
+    pub const CONNECTION: &str = "connection";
+    /// RFC 9110, section 8.6.
+    pub const CONTENT_LENGTH: &str = "content-length";
+    /// RFC 9110, section 8.5.
+    pub const CONTENT_LANGUAGE: &str = "content-language";
+    /// RFC 9110, section 8.3.
+    pub const CONTENT_TYPE: &str = "content-type";
+    /// An operator's bearer token on a route of the origin. Never forwarded.
+    pub const EDGE_AUTHORIZATION: &str = "edge-authorization";
+    /// The shared secret by which the origin knows that the edge is calling. Never taken from a client.
+    pub const EDGE_SECRET: &str = "edge-secret";
+    /// RFC 9110, section 8.8.3.
+    pub const ETAG: &str = "etag";
+    /// RFC 9110, section 13.1.2.
+    pub const IF_NONE_MATCH: &str = "if-none-match";
+    /// RFC 9110, section 10.2.2.
+    pub const LOCATION: &str = "location";
+    /// RFC 9110, section 10.2.3.
+    pub const RETRY_AFTER: &str = "retry-after";
+    /// RFC 6265, section 4.1.
+    pub const SET_COOKIE: &str = "set-cookie";
+    /// A predecessor of CDN-Cache-Control.
+    pub const SURROGATE_CONTROL: &str = "surrogate-control";
+    /// RFC 9110, section 7.8.
+    pub const UPGRADE: &str = "upgrade";
+    /// RFC 9110, section 12.5.5.
+    pub const VARY: &str = "vary";
+    /// RFC 9110, section 11.6.1.
+    pub const WWW_AUTHENTICATE: &str = "www-authenticate";
+    /// Names a request in the logs of edge and origin.
+    pub const X_REQUEST_ID: &str = "x-request-id";
+    /// The tenant, for the origin. Never taken from a client.
+    pub const X_SHOP_DOMAIN: &str = "x-shop-domain";
+
+    /// Fields that end at each hop (RFC 9110, section 7.6.1), besides those that Connection names.
+    pub const HOP_BY_HOP: [&str; 9] = [
+        CONNECTION,
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        UPGRADE,
+    ];
+    /// Fields that the origin trusts or the platform sets: a client's own copies are dropped.
+    pub const TRUSTED: [&str; 6] = [CDN_LOOP, EDGE_AUTHORIZATION, EDGE_SECRET, "host", X_REQUEST_ID, X_SHOP_DOMAIN];
+    /// Beginnings of names that the platform or the edge sets.
+    pub const TRUSTED_PREFIXES: [&str; 2] = ["cf-", "x-edge-"];
+    /// What is kept of the origin's header fields with a stored answer.
+    pub const STORED: [&str; 2] = [CONTENT_TYPE, CONTENT_LANGUAGE];
+    /// What is passed on of the origin's header fields with an answer of a stored route that is not stored.
+    pub const UNSTORED: [&str; 5] = [CONTENT_TYPE, CONTENT_LANGUAGE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE];
+}
+
+/// Bindings and variables of wrangler.toml, and secrets.
+pub mod setting {
+    /// Variable: who may read.
+    pub const ACCESS_MODE: &str = "ACCESS_MODE";
+    /// Variable: the one tenant of mode `open`.
+    pub const TENANT: &str = "TENANT";
+    /// Variable: the origin's scheme and authority.
+    pub const ORIGIN: &str = "ORIGIN";
+    /// Variable: the host names that are served, the first of them the deployment's own.
+    pub const HOSTS: &str = "HOSTS";
+    /// Secret: SHA-256 of each operator's token.
+    pub const OPERATOR_TOKENS_SHA256: &str = "OPERATOR_TOKENS_SHA256";
+    /// Secret: sent to the origin as Edge-Secret.
+    pub const ORIGIN_SECRET: &str = "ORIGIN_SECRET";
+    /// Binding: Workers KV.
+    pub const KV: &str = "KV";
+    /// Binding: the Durable Object namespace of the ledgers.
+    pub const LEDGER: &str = "LEDGER";
+}

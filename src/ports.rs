@@ -1,0 +1,228 @@
+//! What the path needs from outside: time, stores, the ledger, the origin. The shell implements it on the
+//! Workers runtime, the tests on fakes with a virtual clock.
+//!
+//! Futures here never leave their thread, and each belongs to one request.
+
+#![expect(async_fn_in_trait, reason = "a Worker has one thread: no caller needs to ask for Send")]
+
+use crate::config::Config;
+use crate::entry::{Head, StoredResponse};
+use crate::epoch::{Counters, Epoch, Scope};
+use crate::key::{CacheKey, Tenant};
+use crate::rules::{Rules, Seconds, Text};
+use crate::time::UnixMillis;
+use alloc::rc::Rc;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// A header field: its name in lower case, and its value.
+pub type Field = (Text, String);
+
+/// Everything that the path needs for one request.
+pub trait Ports {
+    /// A body that has not been read.
+    type Body;
+    /// The client's request.
+    type Request: Request;
+    /// One of the stores.
+    type Tier: Tier<Body = Self::Body>;
+    /// The counters of all tenants.
+    type Ledger: Ledger;
+    /// Where the answers come from.
+    type Origin: Origin<Body = Self::Body, Request = Self::Request>;
+
+    /// The time. It may stand still between two awaits.
+    fn now(&self) -> UnixMillis;
+    /// A name for this request that no other has.
+    fn request_id(&self) -> String;
+    /// The policy.
+    fn rules(&self) -> &Rules;
+    /// The settings.
+    fn config(&self) -> &Config;
+    /// The stores, the nearest first.
+    fn tiers(&self) -> &[Self::Tier];
+    /// The ledger.
+    fn ledger(&self) -> &Self::Ledger;
+    /// The origin.
+    fn origin(&self) -> &Self::Origin;
+    /// A second copy of a body, if it can be had without reading it.
+    fn copy(&self, body: &Self::Body) -> Option<Self::Body>;
+    /// Counts what went wrong without failing the request, and writes it to the log.
+    fn record(&self, incident: Incident, failure: &Failure);
+    /// What was counted so far in this isolate.
+    fn incidents(&self) -> Vec<(Incident, u64)>;
+}
+
+/// The client's request, as far as it is looked at before its body.
+pub trait Request {
+    /// The method as it was sent.
+    fn method(&self) -> &str;
+    /// The absolute URL.
+    fn url(&self) -> &str;
+    /// A field's value, its lines joined by commas.
+    fn header(&self, name: &str) -> Option<String>;
+    /// The names of all its header fields, in lower case.
+    fn header_names(&self) -> Vec<String>;
+    /// Reads the body, unless it is longer than `at_most` bytes.
+    ///
+    /// # Errors
+    /// The client went away or sent something else than it had declared.
+    async fn read(self, at_most: usize) -> Result<Option<Vec<u8>>, Failure>;
+}
+
+/// One of the places where answers are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TierName {
+    /// The Cache API of this data centre.
+    Edge,
+    /// Workers KV, everywhere.
+    Kv,
+}
+
+impl TierName {
+    /// The word for header, log and metric.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Edge => "edge",
+            Self::Kv => "kv",
+        }
+    }
+}
+
+/// A store. What it cannot do is a [`Failure`], and to the path a miss.
+pub trait Tier {
+    /// A body that has not been read.
+    type Body;
+    /// Which one it is.
+    fn name(&self) -> TierName;
+    /// The stored response under a key. Something that is not one of ours is nothing.
+    ///
+    /// # Errors
+    /// The store did not answer.
+    async fn get(&self, key: &CacheKey) -> Result<Option<StoredResponse<Self::Body>>, Failure>;
+    /// Keeps a response for `keep` seconds. `encoded` is its head, encoded.
+    ///
+    /// # Errors
+    /// The store did not take it, or did not say so.
+    async fn put(
+        &self,
+        key: &CacheKey,
+        head: &Head,
+        encoded: &str,
+        body: Body<Self::Body>,
+        keep: Seconds,
+    ) -> Result<(), Failure>;
+}
+
+/// The ledger of each tenant.
+pub trait Ledger {
+    /// The counters as they are.
+    ///
+    /// # Errors
+    /// The ledger did not answer.
+    async fn counters(&self, tenant: &Tenant) -> Result<Counters, Failure>;
+    /// Purges at a new position, which is on disk when this returns.
+    ///
+    /// # Errors
+    /// The ledger did not answer; whether it purged is not known.
+    async fn purge(&self, tenant: &Tenant, scopes: &[Scope]) -> Result<Epoch, Failure>;
+}
+
+/// The origin.
+pub trait Origin {
+    /// A body that has not been read.
+    type Body;
+    /// The client's request.
+    type Request;
+    /// What it answers.
+    type Response: Response<Body = Self::Body>;
+    /// Asks by GET, with these header fields and no others of ours. Follows no redirect, asks no cache.
+    ///
+    /// # Errors
+    /// There was no answer.
+    async fn fetch(&self, url: &str, fields: &[Field]) -> Result<Self::Response, Failure>;
+    /// Sends the client's request on as it stands, body and upgrade included, but for the edits.
+    ///
+    /// # Errors
+    /// There was no answer.
+    async fn forward(&self, request: Self::Request, url: &str, edits: &Edits) -> Result<Self::Response, Failure>;
+    /// Reads a body, unless it is longer than `at_most` bytes: then it is handed back whole, unread.
+    ///
+    /// # Errors
+    /// It was cut short, or is not as long as was declared.
+    async fn read(&self, body: Self::Body, at_most: usize) -> Result<Read<Self::Body>, Failure>;
+}
+
+/// An answer of the origin whose body has not been read.
+pub trait Response {
+    /// A body that has not been read.
+    type Body;
+    /// The status code.
+    fn status(&self) -> u16;
+    /// A field's value, its lines joined by commas.
+    fn header(&self, name: &str) -> Option<String>;
+    /// The body.
+    fn into_body(self) -> Self::Body;
+}
+
+/// A body that was to be read.
+#[derive(Debug)]
+pub enum Read<B> {
+    /// Here it is.
+    Whole(Vec<u8>),
+    /// It is longer than was allowed; nothing of it is lost.
+    Longer(B),
+}
+
+/// A body on its way out.
+#[derive(Debug)]
+pub enum Body<B> {
+    /// None.
+    Empty,
+    /// In memory.
+    Bytes(Rc<[u8]>),
+    /// Passed on unread.
+    Stream(B),
+}
+
+/// What is changed in the header fields of a message that is otherwise passed on as it stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Edits {
+    /// Taken out, by name.
+    pub remove: Vec<Text>,
+    /// Put in the place of whatever stood there.
+    pub set: Vec<Field>,
+}
+
+/// Why something outside did not answer. For the log, never for the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure(pub String);
+
+/// What can go wrong outside without failing the request. One word for log, health and metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Incident {
+    /// A tier did not answer a lookup.
+    Get(TierName),
+    /// A tier did not take an entry.
+    Put(TierName),
+    /// The ledger did not answer.
+    Ledger,
+    /// The origin did not answer, or not whole.
+    Origin,
+}
+
+impl Incident {
+    /// The word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get(TierName::Edge) => "edge_get_failed",
+            Self::Get(TierName::Kv) => "kv_get_failed",
+            Self::Put(TierName::Edge) => "edge_put_failed",
+            Self::Put(TierName::Kv) => "kv_put_failed",
+            Self::Ledger => "ledger_failed",
+            Self::Origin => "origin_failed",
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What a purge asks for: read and judged whole before anything happens.
+//!
+//! Every name in it must exist; one that does not refuses the whole purge, so that a typing error cannot pass
+//! for a purge.
+
+use crate::classify::{Classified, classify};
+use crate::epoch::Scope;
+use crate::key::{Nominated, Tenant};
+use crate::rules::{Parameter, Policy, Route, Rules, Segment, Stored, Text, is_word};
+use crate::target::Target;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use serde::Deserialize;
+
+/// The greatest body of a purge, in bytes.
+pub const BODY_GREATEST_LENGTH: usize = 64 * 1024;
+/// How many things one purge may name.
+pub const ITEMS_AT_MOST: usize = 1000;
+
+/// Why a purge was refused. Nothing was purged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// Not JSON of the right shape.
+    Unreadable(String),
+    /// Readable, and asks for something that does not exist or is not allowed.
+    Unprocessable(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    #[serde(default)]
+    keys: Vec<String>,
+    #[serde(default)]
+    routes: Vec<String>,
+    #[serde(default)]
+    tags: Vec<String>,
+    #[serde(default)]
+    classes: Vec<String>,
+    #[serde(default)]
+    urls: Vec<String>,
+    #[serde(default)]
+    all: bool,
+    tenant: Option<String>,
+    mode: Option<String>,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// Reads a purge for a tenant: what is to be made absent.
+///
+/// # Errors
+/// The first thing that is wrong with it, named.
+pub fn read(body: &[u8], rules: &Rules, tenant: &Tenant) -> Result<Vec<Scope>, Refused> {
+    let body: Body = serde_json::from_slice(body)
+        .map_err(|error| Refused::Unreadable(format!("The body is not a purge: {error}.")))?;
+    let unprocessable = |sentence: String| Err(Refused::Unprocessable(sentence));
+    match body.mode.as_deref() {
+        Some("hard") => {}
+        Some(mode @ ("soft" | "erase")) => {
+            return unprocessable(format!("Mode `{mode}` does not exist yet: this version has `hard` alone."));
+        }
+        Some(mode) => return unprocessable(format!("Mode `{mode}` is not known: say `hard`.")),
+        None => return unprocessable("`mode` is missing: say `hard`.".to_string()),
+    }
+    if body.dry_run {
+        return unprocessable("`dry_run` does not exist yet.".to_string());
+    }
+    if !body.tags.is_empty() {
+        return unprocessable("`tags` do not exist yet: purge by key, route, class, URL or all.".to_string());
+    }
+    if body.tenant.as_ref().is_some_and(|other| other != tenant.as_str()) {
+        return unprocessable("`tenant` is not one of this deployment.".to_string());
+    }
+    match body.keys.len() + body.routes.len() + body.classes.len() + body.urls.len() {
+        0 if !body.all => {
+            return unprocessable(
+                "It names nothing: give `keys`, `routes`, `classes`, `urls`, or `\"all\": true`.".to_string(),
+            );
+        }
+        count if count > ITEMS_AT_MOST => {
+            return unprocessable(format!("It names {count} things; {ITEMS_AT_MOST} is the most."));
+        }
+        _ => {}
+    }
+    let mut scopes: Vec<Scope> = Vec::new();
+    if body.all {
+        scopes.push(Scope::Tenant);
+    }
+    let named = (body.keys.iter().map(|name| key(rules, name)))
+        .chain(body.routes.iter().map(|name| route(rules, name)))
+        .chain(body.classes.iter().map(|name| class(rules, name)))
+        .chain(body.urls.iter().map(|name| url(rules, name)));
+    for scope in named {
+        scopes.push(scope.map_err(Refused::Unprocessable)?);
+    }
+    scopes.sort_unstable();
+    scopes.dedup();
+    Ok(scopes)
+}
+
+/// A name out of the request, short enough for an answer.
+fn shown(name: &str) -> String {
+    name.chars().take(200).collect()
+}
+
+fn class(rules: &Rules, name: &str) -> Result<Scope, String> {
+    match rules.class(name).map(|class| &class.policy) {
+        Some(Policy::Store(_)) => Ok(Scope::Class(name.to_string())),
+        Some(Policy::Live | Policy::Bypass) => {
+            Err(format!("Class `{name}` is never stored, so there is nothing to purge."))
+        }
+        None => Err(format!("Class `{}` is not known.", shown(name))),
+    }
+}
+
+fn route(rules: &Rules, name: &str) -> Result<Scope, String> {
+    match (rules.stored().any(|(route, _)| route.name == name), rules.route(name)) {
+        (true, _) => Ok(Scope::Route(name.to_string())),
+        (false, Some(_)) => Err(format!("Route `{name}` is never stored, so there is nothing to purge.")),
+        (false, None) => Err(format!("Route `{}` is not known.", shown(name))),
+    }
+}
+
+/// A key as it stands in Workers KV behind the tenant: with each of its parameters.
+fn key(rules: &Rules, text: &str) -> Result<Scope, String> {
+    let (base, query) = text.split_once('?').map_or((text, None), |(base, query)| (base, Some(query)));
+    let Some((route, stored)) = rules.stored().find(|(_, stored)| stored.key == base) else {
+        return Err(format!("Key `{}` is not known.", shown(text)));
+    };
+    let nominated = nominated(route, stored, query).ok_or_else(|| {
+        format!(
+            "Key `{}` does not have the parameters of route `{}`; purge the route to reach all of its keys.",
+            shown(text),
+            route.name
+        )
+    })?;
+    Ok(Scope::Key { route: route.name.to_string(), key: format!("{base}{nominated}") })
+}
+
+/// The parameters of a key, if they are exactly those of its route.
+fn nominated(route: &Route, stored: &Stored, query: Option<&str>) -> Option<Nominated> {
+    let mut expected: Vec<(&Text, Option<&Parameter>)> =
+        stored.query.iter().map(|parameter| (&parameter.name, Some(parameter))).collect();
+    expected.extend(route.path.iter().filter_map(|segment| match segment {
+        Segment::Parameter { name, .. } => Some((name, None)),
+        Segment::Literal(_) => None,
+    }));
+    let mut pairs = Vec::new();
+    for pair in query.into_iter().flat_map(|query| query.split('&')) {
+        let (name, value) = pair.split_once('=')?;
+        let place = expected.iter().position(|(other, _)| *other == name)?;
+        let (name, parameter) = expected.swap_remove(place);
+        parameter.map_or_else(|| is_word(value), |parameter| parameter.accepts.allows(value)).then_some(())?;
+        pairs.push((name.clone(), value.to_string()));
+    }
+    expected.is_empty().then(|| Nominated::new(pairs))
+}
+
+/// A URL or a path with its query, read as a request for it would be.
+fn url(rules: &Rules, text: &str) -> Result<Scope, String> {
+    let absolute = if text.starts_with('/') { format!("https://edge{text}") } else { text.to_string() };
+    let target =
+        Target::parse(&absolute).map_err(|malformed| format!("URL `{}`: {}", shown(text), malformed.sentence()))?;
+    match classify(rules, "GET", &target) {
+        Classified::Stored(selected) => Ok(Scope::Key {
+            route: selected.route.name.to_string(),
+            key: format!("{}{}", selected.stored.key, selected.in_key),
+        }),
+        Classified::Refused(refused) => Err(format!("URL `{}`: {}", shown(text), refused.sentence())),
+        Classified::Health | Classified::Admin | Classified::Forward(_) | Classified::NotFound => {
+            Err(format!("URL `{}` is never stored, so there is nothing to purge.", shown(text)))
+        }
+    }
+}

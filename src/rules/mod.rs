@@ -1,0 +1,54 @@
+//! The policy as data: classes, routes, parameters, events.
+//!
+//! `rules.toml` is read by `build.rs`, which refuses what is unsafe and writes [`compiled`] as a constant
+//! table; nothing is parsed at run time. [`Rules`] is a value, so that a tool or a test may hold several
+//! (natively, [`load`] makes one from a text). What a rule *means* for a request is decided elsewhere:
+//! `classify`, `freshness`, `storing`.
+
+pub mod table;
+
+#[cfg(not(target_arch = "wasm32"))]
+mod parse;
+#[cfg(not(target_arch = "wasm32"))]
+mod validate;
+
+#[cfg(not(target_arch = "wasm32"))]
+pub use parse::{RuleError, load};
+pub use table::*;
+
+mod generated {
+    use super::table::{
+        Accepts, Calendar, Class, Disposition, Event, Lifetimes, Parameter, Policy, Requirement, Route, Rules, Scalar,
+        Segment, Stored, WithoutLedger,
+    };
+    use alloc::borrow::Cow;
+    include!(concat!(env!("OUT_DIR"), "/rules.rs"));
+}
+
+/// The table that this build was made with.
+#[must_use]
+pub fn compiled() -> &'static Rules {
+    &generated::RULES
+}
+
+impl Rules {
+    /// The class of that name.
+    #[must_use]
+    pub fn class(&self, name: &str) -> Option<&Class> {
+        self.classes.iter().find(|class| class.name == name)
+    }
+
+    /// The route of that name.
+    #[must_use]
+    pub fn route(&self, name: &str) -> Option<&Route> {
+        self.routes.iter().find(|route| route.name == name)
+    }
+
+    /// Each stored route with how it is kept.
+    pub fn stored(&self) -> impl Iterator<Item = (&Route, &Stored)> {
+        self.routes.iter().filter_map(|route| match &route.disposition {
+            Disposition::Store(stored) => Some((route, stored)),
+            Disposition::Live | Disposition::Bypass => None,
+        })
+    }
+}

@@ -1,0 +1,40 @@
+//! What of JavaScript the worker crate does not hand through as it stands.
+
+use crate::ports::Failure;
+use alloc::string::String;
+use wasm_bindgen::prelude::*;
+use worker::js_sys::{JsString, Promise, Reflect};
+
+#[wasm_bindgen]
+extern "C" {
+    /// A binding to Workers KV. The worker crate's own copies each value through wasm.
+    #[derive(Clone)]
+    pub type KvNamespace;
+    /// `{ value: ArrayBuffer | null, metadata: any }` for `type: "arrayBuffer"`.
+    #[wasm_bindgen(method, catch, js_name = getWithMetadata)]
+    pub fn get_with_metadata(this: &KvNamespace, key: &str, options: &JsValue) -> Result<Promise, JsValue>;
+    /// `options`: `{ expirationTtl, metadata }`.
+    #[wasm_bindgen(method, catch)]
+    pub fn put(this: &KvNamespace, key: &str, value: &JsValue, options: &JsValue) -> Result<Promise, JsValue>;
+}
+
+/// A member of an object. What cannot be read is undefined.
+pub fn get(object: &JsValue, name: &str) -> JsValue {
+    Reflect::get(object, &JsValue::from(name)).unwrap_or_default()
+}
+
+/// An object of these members.
+pub fn object(members: &[(&str, JsValue)]) -> JsValue {
+    let object = worker::js_sys::Object::new();
+    for (name, value) in members {
+        // Setting a member of a plain new object cannot fail.
+        _ = Reflect::set(&object, &JsValue::from(*name), value);
+    }
+    object.into()
+}
+
+/// What was thrown, for the log.
+pub fn failure(thrown: JsValue) -> Failure {
+    let message = get(&thrown, "message").as_string().or_else(|| thrown.as_string());
+    Failure(message.unwrap_or_else(|| String::from(JsString::from(thrown))))
+}

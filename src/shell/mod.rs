@@ -1,0 +1,42 @@
+//! The Workers runtime's side: it converts, calls the core, and converts. It decides nothing.
+//!
+//! Only this module names `worker`, `js_sys` and `web_sys`. The suffix of a file is its role in the runtime.
+
+mod body;
+mod js;
+mod ledger_do;
+mod origin;
+mod ports;
+mod tiers;
+
+use crate::admin::misconfigured;
+use crate::answer::Answer;
+use crate::pipeline::{Served, finish, serve};
+use alloc::rc::Rc;
+use worker::web_sys;
+use worker::{Context, Env, Result, event};
+
+#[event(start)]
+fn start() {
+    console_error_panic_hook::set_once();
+}
+
+#[event(fetch)]
+async fn fetch(request: web_sys::Request, env: Env, context: Context) -> Result<web_sys::Response> {
+    let shell = match ports::Shell::open(&env) {
+        Ok(shell) => Rc::new(shell),
+        Err(wrong) => {
+            worker::console_error!("{}", wrong.0);
+            return Ok(body::made(misconfigured(&request.method(), &request.url(), &wrong))?);
+        }
+    };
+    let Served { answer, after } = serve(&*shell, body::Incoming::new(request)).await;
+    let response = match answer {
+        Answer::Made(made) => body::made(made)?,
+        Answer::Passed { response, edits } => body::passed(&response.into_inner(), &edits)?,
+    };
+    if after.is_something() {
+        context.wait_until(async move { finish(&*shell, after).await });
+    }
+    Ok(response)
+}

@@ -1,0 +1,80 @@
+//! The origin, by the runtime's `fetch`.
+
+use super::body::{Incoming, Unread, edited, headers, read};
+use super::js::failure;
+use crate::ports::{self, Edits, Failure, Field, Origin, Read, Response as _};
+use alloc::string::String;
+use wasm_bindgen::{JsCast as _, JsValue};
+use worker::js_sys;
+use worker::wasm_bindgen_futures::JsFuture;
+use worker::web_sys::{Headers, RequestCache, RequestInit, RequestRedirect, Response, WorkerGlobalScope};
+
+/// Where `fetch` goes.
+pub struct FetchOrigin;
+
+/// What the origin answered.
+pub struct Fetched(Response);
+
+impl Fetched {
+    pub fn into_inner(self) -> Response {
+        self.0
+    }
+}
+
+impl ports::Response for Fetched {
+    type Body = Unread;
+
+    fn status(&self) -> u16 {
+        self.0.status()
+    }
+
+    fn header(&self, name: &str) -> Option<String> {
+        self.0.headers().get(name).ok().flatten()
+    }
+
+    fn into_body(self) -> Unread {
+        Unread::Response(self.0)
+    }
+}
+
+/// Asks no cache of the platform, and follows no redirect.
+fn init(method: &str, headers: &Headers) -> RequestInit {
+    let init = RequestInit::new();
+    init.set_method(method);
+    init.set_headers_headers(headers);
+    init.set_redirect(RequestRedirect::Manual);
+    init.set_cache(RequestCache::NoStore);
+    init
+}
+
+async fn fetch(url: &str, init: &RequestInit) -> Result<Fetched, JsValue> {
+    let global: WorkerGlobalScope = js_sys::global().unchecked_into();
+    let response = JsFuture::from(global.fetch_with_str_and_init(url, init)).await?;
+    response.dyn_into().map(Fetched)
+}
+
+impl Origin for FetchOrigin {
+    type Body = Unread;
+    type Request = Incoming;
+    type Response = Fetched;
+
+    async fn fetch(&self, url: &str, fields: &[Field]) -> Result<Fetched, Failure> {
+        let headers = headers(fields).map_err(failure)?;
+        fetch(url, &init("GET", &headers)).await.map_err(failure)
+    }
+
+    async fn forward(&self, request: Incoming, url: &str, edits: &Edits) -> Result<Fetched, Failure> {
+        let request = request.inner();
+        let headers = edited(&request.headers(), edits).map_err(failure)?;
+        let init = init(&request.method(), &headers);
+        init.set_body_opt_readable_stream(request.body().as_ref());
+        let fetched = fetch(url, &init).await.map_err(failure)?;
+        // A status that no Response can be made of is no answer.
+        let representable = matches!(fetched.status(), 101 | 200..=599);
+        representable.then_some(fetched).ok_or_else(|| Failure(String::from("a status outside of 200 to 599")))
+    }
+
+    async fn read(&self, body: Unread, at_most: usize) -> Result<Read<Unread>, Failure> {
+        read(body, at_most).await
+    }
+}

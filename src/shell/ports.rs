@@ -1,0 +1,130 @@
+//! The core's ports on the Workers runtime.
+
+use super::body::{Incoming, Unread};
+use super::js::{KvNamespace, get};
+use super::ledger_do::Ledgers;
+use super::origin::FetchOrigin;
+use super::tiers::{EdgeTier, KvTier, Store};
+use crate::config::{Config, Misconfigured};
+use crate::names::setting;
+use crate::ports::{Failure, Incident, Ports};
+use crate::rules::{Rules, compiled};
+use crate::time::UnixMillis;
+use alloc::collections::BTreeMap;
+use alloc::rc::Rc;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use core::fmt::Write as _;
+use wasm_bindgen::JsCast as _;
+use worker::Env;
+use worker::js_sys::Date;
+
+thread_local! {
+    /// An isolate's settings do not change, so they are read once.
+    static CONFIG: RefCell<Option<Rc<Config>>> = const { RefCell::new(None) };
+    static INCIDENTS: RefCell<BTreeMap<Incident, u64>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// Everything that one request needs of the runtime.
+pub struct Shell {
+    config: Rc<Config>,
+    tiers: [Store; 2],
+    ledgers: Ledgers,
+    origin: FetchOrigin,
+}
+
+impl Shell {
+    /// Reads settings and bindings.
+    pub fn open(env: &Env) -> Result<Self, Misconfigured> {
+        let config = config(env)?;
+        let missing = |name, what| {
+            Misconfigured(format!("Binding {name} is missing: wrangler.toml must bind {what} under that name."))
+        };
+        let kv = get(env, setting::KV);
+        let ledgers = Ledgers::bind(env).ok_or_else(|| missing(setting::LEDGER, "the Durable Object class Ledger"))?;
+        if !kv.is_object() {
+            return Err(missing(setting::KV, "a KV namespace"));
+        }
+        let host = config.hosts.first().map_or("localhost", String::as_str);
+        let tiers = [Store::Edge(EdgeTier::new(host)), Store::Kv(KvTier::new(kv.unchecked_into::<KvNamespace>()))];
+        Ok(Self { tiers, ledgers, origin: FetchOrigin, config })
+    }
+}
+
+fn config(env: &Env) -> Result<Rc<Config>, Misconfigured> {
+    if let Some(config) = CONFIG.with_borrow(Clone::clone) {
+        return Ok(config);
+    }
+    let config = Rc::new(Config::read(|name| get(env, name).as_string())?);
+    CONFIG.set(Some(config.clone()));
+    Ok(config)
+}
+
+impl Ports for Shell {
+    type Body = Unread;
+    type Request = Incoming;
+    type Tier = Store;
+    type Ledger = Ledgers;
+    type Origin = FetchOrigin;
+
+    fn now(&self) -> UnixMillis {
+        now()
+    }
+
+    fn request_id(&self) -> String {
+        let mut bytes = [0; 16];
+        // Without random numbers, requests share a name; they are served all the same.
+        _ = getrandom::fill(&mut bytes);
+        bytes.iter().fold(String::new(), |mut text, byte| {
+            _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+
+    fn rules(&self) -> &Rules {
+        compiled()
+    }
+
+    fn config(&self) -> &Config {
+        &self.config
+    }
+
+    fn tiers(&self) -> &[Store] {
+        &self.tiers
+    }
+
+    fn ledger(&self) -> &Ledgers {
+        &self.ledgers
+    }
+
+    fn origin(&self) -> &FetchOrigin {
+        &self.origin
+    }
+
+    fn copy(&self, body: &Unread) -> Option<Unread> {
+        match body {
+            Unread::Buffer(buffer) => Some(Unread::Buffer(buffer.clone())),
+            Unread::Response(_) | Unread::Stream(_) => None,
+        }
+    }
+
+    fn record(&self, incident: Incident, failure: &Failure) {
+        INCIDENTS.with_borrow_mut(|counts| *counts.entry(incident).or_default() += 1);
+        worker::console_error!("{}: {}", incident.as_str(), failure.0);
+    }
+
+    fn incidents(&self) -> Vec<(Incident, u64)> {
+        INCIDENTS.with_borrow(|counts| counts.iter().map(|(incident, count)| (*incident, *count)).collect())
+    }
+}
+
+/// The runtime's clock. It stands still between two awaits.
+pub fn now() -> UnixMillis {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "whole milliseconds since 1970 fit for 285,000 years"
+    )]
+    UnixMillis(Date::now() as u64)
+}

@@ -1,0 +1,140 @@
+//! The stores: the Cache API of this data centre, and Workers KV.
+
+use super::body::Unread;
+use super::js::{KvNamespace, failure, get, object};
+use crate::cache_status::CACHE_NAME;
+use crate::entry::{Head, StoredResponse};
+use crate::key::CacheKey;
+use crate::ports::{Body, Failure, Tier, TierName};
+use crate::rules::Seconds;
+use alloc::string::String;
+use wasm_bindgen::{JsCast as _, JsValue};
+use worker::js_sys::{self, ArrayBuffer, JSON, Uint8Array};
+use worker::wasm_bindgen_futures::JsFuture;
+use worker::web_sys::{Cache, Headers, Response, ResponseInit, WorkerGlobalScope};
+
+/// The header field that holds the head of an entry in the Cache API.
+const HEAD: &str = "hotrod-head";
+
+/// One of the two.
+pub enum Store {
+    Edge(EdgeTier),
+    Kv(KvTier),
+}
+
+impl Tier for Store {
+    type Body = Unread;
+
+    fn name(&self) -> TierName {
+        match self {
+            Self::Edge(_) => TierName::Edge,
+            Self::Kv(_) => TierName::Kv,
+        }
+    }
+
+    async fn get(&self, key: &CacheKey) -> Result<Option<StoredResponse<Unread>>, Failure> {
+        match self {
+            Self::Edge(tier) => tier.get(key).await.map_err(failure),
+            Self::Kv(tier) => tier.get(key).await.map_err(failure),
+        }
+    }
+
+    async fn put(
+        &self,
+        key: &CacheKey,
+        head: &Head,
+        encoded: &str,
+        body: Body<Unread>,
+        keep: Seconds,
+    ) -> Result<(), Failure> {
+        match self {
+            Self::Edge(tier) => tier.put(key, head, encoded, body, keep).await.map_err(failure),
+            Self::Kv(tier) => tier.put(key, encoded, body, keep).await.map_err(failure),
+        }
+    }
+}
+
+/// The Cache API, in a cache of our own name.
+pub struct EdgeTier {
+    /// `https://{host}/cache/stored/`: a path under which the edge itself answers, so no client can reach an entry.
+    base: String,
+}
+
+impl EdgeTier {
+    pub fn new(host: &str) -> Self {
+        Self { base: format!("https://{host}/cache/stored/") }
+    }
+
+    async fn cache() -> Result<Cache, JsValue> {
+        let global: WorkerGlobalScope = js_sys::global().unchecked_into();
+        Ok(JsFuture::from(global.caches()?.open(CACHE_NAME)).await?.unchecked_into())
+    }
+
+    async fn get(&self, key: &CacheKey) -> Result<Option<StoredResponse<Unread>>, JsValue> {
+        let url = format!("{}{}", self.base, key.as_str());
+        let found = JsFuture::from(Self::cache().await?.match_with_str(&url)).await?;
+        let Ok(response) = found.dyn_into::<Response>() else { return Ok(None) };
+        let head = response.headers().get(HEAD)?.and_then(|text| Head::decode(&text));
+        Ok(head.map(|head| StoredResponse { head, body: Unread::Response(response) }))
+    }
+
+    async fn put(
+        &self,
+        key: &CacheKey,
+        head: &Head,
+        encoded: &str,
+        body: Body<Unread>,
+        keep: Seconds,
+    ) -> Result<(), JsValue> {
+        let headers = Headers::new()?;
+        headers.set(HEAD, encoded)?;
+        headers.set("cache-control", &format!("s-maxage={keep}"))?;
+        headers.set("content-length", &format!("{}", head.length))?;
+        let init = ResponseInit::new();
+        init.set_headers_headers(&headers);
+        let response = Response::new_with_opt_buffer_source_and_init(Some(buffer(body)?.unchecked_ref()), &init)?;
+        let url = format!("{}{}", self.base, key.as_str());
+        JsFuture::from(Self::cache().await?.put_with_str(&url, &response)).await?;
+        Ok(())
+    }
+}
+
+/// Workers KV: the head is the metadata, the body the value.
+pub struct KvTier {
+    namespace: KvNamespace,
+}
+
+impl KvTier {
+    pub fn new(namespace: KvNamespace) -> Self {
+        Self { namespace }
+    }
+
+    async fn get(&self, key: &CacheKey) -> Result<Option<StoredResponse<Unread>>, JsValue> {
+        let options = object(&[("type", JsValue::from("arrayBuffer"))]);
+        let found = JsFuture::from(self.namespace.get_with_metadata(key.as_str(), &options)?).await?;
+        let Ok(buffer) = get(&found, "value").dyn_into::<ArrayBuffer>() else { return Ok(None) };
+        let metadata = JSON::stringify(&get(&found, "metadata")).ok().and_then(|text| text.as_string());
+        let head = metadata.and_then(|text| Head::decode(&text));
+        // A value that is not as long as its head says is not the one that the head was written for.
+        let whole = head.filter(|head| usize::try_from(buffer.byte_length()).is_ok_and(|length| length == head.length));
+        Ok(whole.map(|head| StoredResponse { head, body: Unread::Buffer(buffer) }))
+    }
+
+    async fn put(&self, key: &CacheKey, encoded: &str, body: Body<Unread>, keep: Seconds) -> Result<(), JsValue> {
+        let options = object(&[("expirationTtl", JsValue::from(keep)), ("metadata", JSON::parse(encoded)?)]);
+        JsFuture::from(self.namespace.put(key.as_str(), &buffer(body)?, &options)?).await?;
+        Ok(())
+    }
+}
+
+/// A body as one piece of memory. Only such bodies are put: a stream of unknown length would be sent in pieces.
+fn buffer(body: Body<Unread>) -> Result<JsValue, JsValue> {
+    match body {
+        Body::Empty => Ok(Uint8Array::new_with_length(0).into()),
+        Body::Bytes(bytes) => Ok(Uint8Array::from(&*bytes).into()),
+        Body::Stream(Unread::Buffer(buffer)) => Ok(buffer.into()),
+        Body::Stream(Unread::Response(_) | Unread::Stream(_)) => {
+            Err(JsValue::from("a body that is not in memory is not put"))
+        }
+    }
+}
