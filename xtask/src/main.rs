@@ -4,6 +4,7 @@
 //! absent ([`setup`]); what went wrong is one sentence ([`failure`]).
 
 mod args;
+mod build;
 mod debian;
 mod failure;
 mod fingerprint;
@@ -13,6 +14,7 @@ mod node;
 mod project;
 mod run;
 mod setup;
+mod size;
 mod toolchain;
 mod tools;
 
@@ -63,6 +65,10 @@ fn perform(task: &Task) -> Outcome {
     match *task {
         Task::Help => Ok(()),
         Task::Setup => setup::setup(&project).map(drop),
+        Task::Build => {
+            let ready = setup::setup(&project)?;
+            build::build(&project, &ready).map(drop)
+        }
         _ => Err(failure::Failure::new("this task is not there yet")),
     }
 }
