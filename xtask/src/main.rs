@@ -15,6 +15,7 @@ mod project;
 mod run;
 mod setup;
 mod size;
+mod steps;
 mod toolchain;
 mod tools;
 
@@ -69,6 +70,8 @@ fn perform(task: &Task) -> Outcome {
             let ready = setup::setup(&project)?;
             build::build(&project, &ready).map(drop)
         }
+        Task::Check => steps::check(&project),
+        Task::Test { long } => steps::test(&project, long),
         _ => Err(failure::Failure::new("this task is not there yet")),
     }
 }
