@@ -6,6 +6,7 @@
 mod args;
 mod build;
 mod debian;
+mod dev;
 mod failure;
 mod fingerprint;
 mod group;
@@ -72,6 +73,6 @@ fn perform(task: &Task) -> Outcome {
         }
         Task::Check => steps::check(&project),
         Task::Test { long } => steps::test(&project, long),
-        _ => Err(failure::Failure::new("this task is not there yet")),
+        Task::Dev(ports) => dev::dev(&project, ports),
     }
 }
