@@ -1,0 +1,251 @@
+//! `cargo xtask dev`: the reference origin and the Worker side by side on 127.0.0.1, until Ctrl-C.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::args::Ports;
+use crate::build::build;
+use crate::failure::{Doing, Failure, Outcome};
+use crate::group::{Group, TICK, ending, interrupted};
+use crate::project::Project;
+use crate::run::{Progress, command, path_with, say, shown};
+use crate::setup::setup;
+
+/// How long both may take until they answer.
+const START_LIMIT: Duration = Duration::from_mins(2);
+
+/// How long one probe may take.
+const PROBE_LIMIT: Duration = Duration::from_secs(2);
+
+/// One of the two servers.
+struct Server {
+    name: &'static str,
+    port: u16,
+    health: &'static str,
+    group: Group,
+}
+
+/// Runs both until Ctrl-C, which is success, or until one of them ends, which is not.
+pub fn dev(project: &Project, ports: Ports) -> Outcome {
+    let started = Instant::now();
+    // Asked before the long steps, so that nobody waits for them in vain.
+    check_free(ports.edge, "--port")?;
+    check_free(ports.origin, "--origin-port")?;
+
+    let ready = setup(project)?;
+    build(project, &ready)?;
+    let mut cargo = command("cargo", &project.root);
+    shown(
+        "building the reference origin",
+        cargo.args(["build", "--quiet", "-p", "reference-origin"]),
+    )?;
+
+    say("starting the reference origin and wrangler dev");
+    let origin = Group::spawn("the reference origin", &mut origin(project, ports.origin))?;
+    let edge = Group::spawn("wrangler dev", &mut wrangler(project, ports)?)?;
+    // Dropped, and so stopped, in this order: the edge before what it asks.
+    let mut servers = [
+        Server {
+            name: "the Worker (wrangler dev)",
+            port: ports.edge,
+            health: "/healthz",
+            group: edge,
+        },
+        Server {
+            name: "the reference origin",
+            port: ports.origin,
+            health: "/dev/health",
+            group: origin,
+        },
+    ];
+
+    let outcome = wait_for_answers(&mut servers).and_then(|()| {
+        if !interrupted() {
+            println!("{}", welcome(ports, started.elapsed()));
+        }
+        watch(&mut servers)
+    });
+    if let Err(failure) = &outcome {
+        say(&format!("{failure}; stopping the other"));
+    } else {
+        say("stopping the Worker and the reference origin");
+    }
+    for server in &mut servers {
+        server.group.stop();
+    }
+    say("both are stopped");
+    outcome
+}
+
+fn origin(project: &Project, port: u16) -> Command {
+    let program = project.target().join("debug").join("reference-origin");
+    let mut origin = command(program, &project.root);
+    origin.args(["--port", &port.to_string()]);
+    origin
+}
+
+/// wrangler for one port: state and inspector of its own, so that several run side by side; nothing that needs a network.
+fn wrangler(project: &Project, ports: Ports) -> Outcome<Command> {
+    let bin = project.npm_bin();
+    let state = Path::new(".wrangler").join(format!("state-{}", ports.edge));
+    let mut wrangler = command(bin.join("wrangler"), &project.root);
+    wrangler
+        .args(["dev", "--local", "--ip", "127.0.0.1"])
+        .args(["--port", &ports.edge.to_string()])
+        .args(["--inspector-port", &free_port()?.to_string()])
+        .args([
+            "--var",
+            &format!("ORIGIN:http://127.0.0.1:{}", ports.origin),
+        ])
+        .arg("--persist-to")
+        .arg(state)
+        .arg("--show-interactive-dev-session=false")
+        .env("PATH", path_with(&[&bin]))
+        .env("WRANGLER_SEND_METRICS", "false")
+        .env("CLOUDFLARE_CF_FETCH_ENABLED", "false");
+    Ok(wrangler)
+}
+
+/// Waits until both answer; ends early when one of them does, or on Ctrl-C.
+fn wait_for_answers(servers: &mut [Server]) -> Outcome {
+    let started = Instant::now();
+    let mut progress = Progress::new();
+    let mut waiting: Vec<usize> = (0..servers.len()).collect();
+    while !waiting.is_empty() && !interrupted() {
+        check_alive(servers)?;
+        waiting.retain(|&index| {
+            servers
+                .get(index)
+                .is_some_and(|server| !answers(server.port, server.health))
+        });
+        let names: Vec<_> = waiting
+            .iter()
+            .filter_map(|&index| servers.get(index))
+            .map(|server| server.name)
+            .collect();
+        let names = names.join(" and ");
+        if started.elapsed() > START_LIMIT {
+            return Err(Failure::new(format!(
+                "{names} did not answer within {} s",
+                START_LIMIT.as_secs()
+            )));
+        }
+        progress.beat(
+            &format!("waiting for {names} to answer"),
+            started.elapsed(),
+            Path::new(""),
+        );
+        thread::sleep(TICK * 4);
+    }
+    progress.clear();
+    Ok(())
+}
+
+/// Waits for Ctrl-C, or for the end of one of the servers.
+fn watch(servers: &mut [Server]) -> Outcome {
+    while !interrupted() {
+        check_alive(servers)?;
+        thread::sleep(TICK * 4);
+    }
+    Ok(())
+}
+
+fn check_alive(servers: &mut [Server]) -> Outcome {
+    for server in servers {
+        if let Some(status) = server.group.poll()? {
+            return Err(Failure::new(format!(
+                "{} ended by itself with {}",
+                server.name,
+                ending(status)
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn local(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+fn check_free(port: u16, flag: &str) -> Outcome {
+    TcpListener::bind(local(port)).map(drop).map_err(|error| {
+        Failure::new(format!(
+            "port {port} cannot be used ({error}): stop what listens there, or choose another with `{flag} <n>`"
+        ))
+    })
+}
+
+fn free_port() -> Outcome<u16> {
+    TcpListener::bind(local(0))
+        .and_then(|listener| listener.local_addr())
+        .map(|address| address.port())
+        .doing("find a free port on", Path::new("127.0.0.1"))
+}
+
+/// True when the server at a port answers a GET with 200.
+fn answers(port: u16, path: &str) -> bool {
+    let probe = || {
+        let mut stream = TcpStream::connect_timeout(&local(port), PROBE_LIMIT)?;
+        stream.set_read_timeout(Some(PROBE_LIMIT))?;
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes())?;
+        let mut start = [0; 12];
+        stream.read_exact(&mut start)?;
+        Ok::<_, std::io::Error>(start)
+    };
+    probe().is_ok_and(|start| start.ends_with(b" 200"))
+}
+
+fn welcome(ports: Ports, elapsed: Duration) -> String {
+    let Ports { edge, origin } = ports;
+    format!(
+        "
+Ready after {:.1} s. Ctrl-C stops both.
+
+  the edge     http://127.0.0.1:{edge}
+  the origin   http://127.0.0.1:{origin}
+
+Try (the first one twice: a miss, then a hit):
+
+  curl -i http://127.0.0.1:{edge}/api/dashboard/tiles/sales-pulse
+  curl -i 'http://127.0.0.1:{edge}/api/dashboard/trends/revenue?days=30'
+  curl -s http://127.0.0.1:{origin}/dev/requests
+",
+        elapsed.as_secs_f64()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_port_is_named_with_the_flag_that_chooses_another() {
+        let listener = TcpListener::bind(local(0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let text = check_free(port, "--origin-port").unwrap_err().0;
+        assert!(
+            text.starts_with(&format!("port {port} cannot be used")),
+            "{text}"
+        );
+        assert!(text.ends_with("`--origin-port <n>`"), "{text}");
+        drop(listener);
+        assert_eq!(check_free(port, "--port"), Ok(()));
+    }
+
+    #[test]
+    fn the_welcome_names_both_ports_and_three_things_to_try() {
+        let ports = Ports {
+            edge: 9000,
+            origin: 9001,
+        };
+        let text = welcome(ports, Duration::from_secs(3));
+        assert_eq!(text.matches("  curl ").count(), 3);
+        assert!(text.contains(":9000\n") && text.contains(":9001\n"));
+    }
+}
