@@ -7,5 +7,7 @@
 
 mod client;
 mod gate;
+mod origin;
 mod server;
+mod websocket;
 mod wire;
