@@ -9,5 +9,6 @@ mod client;
 mod gate;
 mod origin;
 mod server;
+mod stores;
 mod websocket;
 mod wire;
