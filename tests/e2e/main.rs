@@ -18,5 +18,7 @@ mod websocket;
 mod wire;
 mod workerd;
 
+mod harness_cache;
 mod harness_case;
+mod harness_kv;
 mod harness_workerd;
