@@ -21,4 +21,5 @@ mod workerd;
 mod harness_cache;
 mod harness_case;
 mod harness_kv;
+mod harness_origin;
 mod harness_workerd;
