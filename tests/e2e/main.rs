@@ -22,4 +22,6 @@ mod harness_cache;
 mod harness_case;
 mod harness_kv;
 mod harness_origin;
+mod harness_platform;
+mod harness_platform_url;
 mod harness_workerd;
