@@ -18,6 +18,7 @@ mod websocket;
 mod wire;
 mod workerd;
 
+mod built;
 mod harness_cache;
 mod harness_case;
 mod harness_kv;
