@@ -1,0 +1,182 @@
+//! One edge under test: a Worker on its own workerd, a scripted origin, and stores that can fail.
+//!
+//! ```ignore
+//! let edge = Edge::start();
+//! edge.origin.answer("/api/dashboard/tiles/ops", Answer::tile("first"));
+//! edge.get("/api/dashboard/tiles/ops").expect(200).fwd("uri-miss").origin_requests(1);
+//! edge.get("/api/dashboard/tiles/ops").expect(200).hit().says("first").origin_requests(0);
+//! ```
+
+use std::time::Duration;
+
+use crate::case::Case;
+use crate::client::Call;
+use crate::config::{WorkerConfig, built_modules, compatibility_date};
+use crate::origin::Origin;
+use crate::stores::{CacheFace, CacheStore, KvFace, KvStore};
+use crate::workerd::Workerd;
+
+/// The namespace that the Worker gives to `caches.open`.
+pub const CACHE: &str = "hotrod-edge";
+/// The tenant of mode `open`.
+pub const TENANT: &str = "hotroddash.myshopify.com";
+/// A credential for the admin plane.
+pub const OPERATOR_TOKEN: &str = "operator-token-for-tests";
+/// Its SHA-256, as the Worker is given it.
+const OPERATOR_TOKEN_SHA256: &str =
+    "534125de141542e27a3668e21ce0ad7a4820c1a76d97a5d098b1c7df6eca3f1d";
+/// What the edge shows to the origin.
+pub const ORIGIN_SECRET: &str = "origin-secret-for-tests";
+
+/// How long something that runs behind an answer may take.
+const BEHIND: Duration = Duration::from_secs(5);
+
+/// Everything that a case needs. It ends when it is dropped.
+pub struct Edge {
+    // Dropped first, so that the others outlive it.
+    /// The runtime.
+    pub workerd: Workerd,
+    /// What the Worker fetches from.
+    pub origin: Origin,
+    /// The data behind `KV`.
+    pub kv: KvStore,
+    /// What the Worker sees of it: faults and operations.
+    pub kv_face: KvFace,
+    /// The data behind the Cache API.
+    pub cache: CacheStore,
+    /// What the Worker sees of it: faults and operations.
+    pub cache_face: CacheFace,
+}
+
+/// How an edge differs from the ordinary one.
+pub struct Options {
+    modules: Vec<(String, Vec<u8>)>,
+    changes: Vec<Change>,
+}
+
+enum Change {
+    Var(String, Option<String>),
+    WithoutBinding(String),
+    Flag(String),
+}
+
+impl Options {
+    /// The Worker as it is built.
+    pub fn built() -> Self {
+        Self {
+            modules: built_modules(),
+            changes: Vec::new(),
+        }
+    }
+
+    /// A Worker of one JavaScript module.
+    pub fn script(source: &str) -> Self {
+        Self {
+            modules: vec![("index.mjs".to_owned(), source.as_bytes().to_vec())],
+            changes: Vec::new(),
+        }
+    }
+
+    /// Sets a variable or a secret.
+    pub fn var(self, name: &str, value: &str) -> Self {
+        self.with(Change::Var(name.to_owned(), Some(value.to_owned())))
+    }
+
+    /// Leaves a variable or a secret out.
+    pub fn without_var(self, name: &str) -> Self {
+        self.with(Change::Var(name.to_owned(), None))
+    }
+
+    /// Leaves out `KV` or `LEDGER`.
+    pub fn without_binding(self, name: &str) -> Self {
+        self.with(Change::WithoutBinding(name.to_owned()))
+    }
+
+    /// Sets a compatibility flag.
+    pub fn flag(self, flag: &str) -> Self {
+        self.with(Change::Flag(flag.to_owned()))
+    }
+
+    fn with(mut self, change: Change) -> Self {
+        self.changes.push(change);
+        self
+    }
+
+    /// Starts everything.
+    pub fn start(self) -> Edge {
+        let origin = Origin::start();
+        let (kv, cache) = (KvStore::new(), CacheStore::new());
+        let (kv_face, cache_face) = (KvFace::start(&kv), CacheFace::start(&cache));
+        let origin_url = format!("http://{}", origin.address());
+        let vars = [
+            ("ACCESS_MODE", "open"),
+            ("TENANT", TENANT),
+            ("ORIGIN", &origin_url),
+            ("HOSTS", "localhost 127.0.0.1"),
+            ("OPERATOR_TOKENS_SHA256", OPERATOR_TOKEN_SHA256),
+            ("ORIGIN_SECRET", ORIGIN_SECRET),
+        ];
+        let mut config = WorkerConfig {
+            modules: self.modules,
+            compatibility_date: compatibility_date(),
+            compatibility_flags: Vec::new(),
+            vars: vars
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+            kv: Some(kv_face.address()),
+            ledger: true,
+            cache: cache_face.address(),
+        };
+        for change in self.changes {
+            match change {
+                Change::Var(name, Some(value)) => drop(config.vars.insert(name, value)),
+                Change::Var(name, None) => drop(config.vars.remove(&name)),
+                Change::WithoutBinding(name) if name == "KV" => config.kv = None,
+                Change::WithoutBinding(name) if name == "LEDGER" => config.ledger = false,
+                Change::WithoutBinding(name) => panic!("there is no binding {name}"),
+                Change::Flag(flag) => config.compatibility_flags.push(flag),
+            }
+        }
+        Edge {
+            workerd: Workerd::start(&config),
+            origin,
+            kv,
+            kv_face,
+            cache,
+            cache_face,
+        }
+    }
+}
+
+impl Edge {
+    /// The built Worker with its ordinary configuration.
+    pub fn start() -> Self {
+        Options::built().start()
+    }
+
+    /// A GET of this target.
+    #[track_caller]
+    pub fn get(&self, target: &str) -> Case<'_> {
+        self.send(&Call::get(target))
+    }
+
+    /// Any request.
+    #[track_caller]
+    pub fn send(&self, call: &Call) -> Case<'_> {
+        Case::run(self, call)
+    }
+
+    /// Waits until this is true: for what the Worker asks and writes behind an answer.
+    #[track_caller]
+    pub fn wait_until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let rounds = BEHIND.as_millis() / 2;
+        for _ in 0..rounds {
+            if holds(self) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        panic!("not within {BEHIND:?}: {what}");
+    }
+}

@@ -1,0 +1,28 @@
+//! End-to-end tests: the built Worker on real workerd, between a raw client, a scripted origin, and
+//! stores that can fail. `harness.rs` shows how a case is written.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "what is tested here runs in real time, so it is measured in real time"
+)]
+
+mod cache_status;
+mod case;
+mod client;
+mod config;
+mod gate;
+mod harness;
+mod origin;
+mod server;
+mod stores;
+mod websocket;
+mod wire;
+mod workerd;
+
+mod built;
+mod harness_cache;
+mod harness_case;
+mod harness_kv;
+mod harness_origin;
+mod harness_platform;
+mod harness_platform_url;
+mod harness_workerd;
