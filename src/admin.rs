@@ -9,6 +9,7 @@ use crate::names::field;
 use crate::ports::{Incident, Ledger as _, Ports, Request};
 use crate::problem::{Kind, Problem};
 use crate::purge::{self, BODY_GREATEST_LENGTH, Refused};
+use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use serde_json::{Map, Value, json};
 
@@ -18,8 +19,10 @@ const PURGE: &str = "/cache/purge";
 
 /// `GET /healthz`: that the Worker runs, which version, and what went wrong around it in this isolate.
 pub fn health<P: Ports>(ports: &P, request: &P::Request) -> Made<P::Body> {
-    let counts: Map<String, Value> =
-        ports.incidents().into_iter().map(|(incident, count)| (incident.as_str().to_string(), count.into())).collect();
+    let mut counts = Map::new();
+    for (incident, count) in ports.incidents() {
+        _ = counts.insert(incident.as_str().to_string(), count.into());
+    }
     let body = json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION"), "incidents": counts });
     Made::own(200, JSON, body.to_string(), request.method() == "HEAD")
 }
@@ -83,7 +86,7 @@ async fn purge_call<P: Ports>(ports: &P, request: P::Request) -> Result<Made<P::
 }
 
 /// What was purged, at which position of the ledger.
-fn confirmation(tenant: &Tenant, epoch: Epoch, scopes: &[Scope]) -> String {
+fn confirmation(tenant: &Tenant, epoch: Epoch, scopes: &BTreeSet<Scope>) -> String {
     let names = |pick: fn(&Scope) -> Option<&str>| scopes.iter().filter_map(pick).collect::<Value>();
     let keys = names(|scope| if let Scope::Key { key, .. } = scope { Some(key) } else { None });
     let routes = names(|scope| if let Scope::Route(name) = scope { Some(name) } else { None });

@@ -97,9 +97,11 @@ pub fn classify<'r>(rules: &'r Rules, method: &str, target: &Target<'_>) -> Clas
         Disposition::Bypass => Classified::Forward(Lane::Bypass(route)),
         Disposition::Store(_) if method != "GET" && method != "HEAD" => Classified::Forward(Lane::Method(route)),
         Disposition::Store(stored) => match read_query(&stored.query, &rules.dropped_parameters, target.query) {
-            Ok(Query { nominated, nocache }) => {
-                let in_key = nominated.iter().cloned().chain(in_path).collect();
-                let (in_key, query) = (Nominated::new(in_key), Nominated::new(nominated));
+            Ok((query, nocache)) => {
+                let mut in_key = query.clone();
+                for (name, value) in in_path {
+                    in_key.add(name, value);
+                }
                 Classified::Stored(Selected { route, stored, in_key, query, nocache })
             }
             Err(refused) => Classified::Refused(refused),
@@ -124,15 +126,12 @@ fn matches(route: &Route, target: &Target<'_>) -> Option<Vec<(Text, String)>> {
     asked.next().is_none().then_some(in_path)
 }
 
-struct Query {
-    nominated: Vec<(Text, String)>,
-    nocache: bool,
-}
-
-/// Takes a query apart, once. Nothing is decoded: what would need it is not an accepted value.
-fn read_query(known: &[Parameter], dropped: &[Text], query: &str) -> Result<Query, Refused> {
+/// Takes a query apart, once: its nominated parameters, and whether it says `nocache=true`. Nothing is decoded:
+/// what would need it is not an accepted value.
+fn read_query(known: &[Parameter], dropped: &[Text], query: &str) -> Result<(Nominated, bool), Refused> {
     let mut seen: Vec<&str> = Vec::new();
-    let mut read = Query { nominated: Vec::new(), nocache: false };
+    let mut nominated = Nominated::default();
+    let mut nocache = false;
     for pair in query.split('&').filter(|_| !query.is_empty()) {
         let (name, value) = pair.split_once('=').map_or((pair, None), |(name, value)| (name, Some(value)));
         if dropped.iter().any(|other| other == name) {
@@ -143,10 +142,10 @@ fn read_query(known: &[Parameter], dropped: &[Text], query: &str) -> Result<Quer
             return Err(Refused::Twice(shown()));
         }
         if name == "nocache" {
-            read.nocache = value == Some("true");
+            nocache = value == Some("true");
         } else if let Some(parameter) = known.iter().find(|parameter| parameter.name == name) {
             let value = value.filter(|value| parameter.accepts.allows(value)).ok_or_else(|| Refused::Value(shown()))?;
-            read.nominated.push((parameter.name.clone(), value.to_string()));
+            nominated.add(parameter.name.clone(), value.to_string());
         } else {
             return Err(Refused::Unknown(shown()));
         }
@@ -154,9 +153,9 @@ fn read_query(known: &[Parameter], dropped: &[Text], query: &str) -> Result<Quer
     }
     for parameter in known.iter().filter(|parameter| !seen.contains(&parameter.name.as_ref())) {
         match &parameter.default {
-            Some(default) => read.nominated.push((parameter.name.clone(), default.to_string())),
+            Some(default) => nominated.add(parameter.name.clone(), default.to_string()),
             None => return Err(Refused::Missing(parameter.name.to_string())),
         }
     }
-    Ok(read)
+    Ok((nominated, nocache))
 }

@@ -45,7 +45,7 @@ pub struct Head {
     /// The weak entity tag as it is emitted.
     #[serde(rename = "t")]
     pub etag: String,
-    /// SHA-256 of the body, base64url without padding.
+    /// SHA-256 of the body, in hexadecimal.
     #[serde(rename = "d")]
     pub digest: String,
     /// The body's length in bytes.

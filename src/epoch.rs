@@ -12,7 +12,7 @@
 
 use crate::time::UnixMillis;
 use alloc::collections::BTreeMap;
-use alloc::string::{String, ToString};
+use alloc::string::{String, ToString as _};
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
@@ -22,9 +22,16 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Epoch(pub u64);
 
-/// What a purge covers, within one tenant.
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a purge covers, within one tenant. As text: `tenant`, `class/aggregate`, `route/ops`,
+/// `key/ops/dashboard:tile:ops:v1`; names of classes and routes hold no slash.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(into = "String", try_from = "String")]
 pub enum Scope {
     /// Everything of the tenant.
     Tenant,
@@ -39,6 +46,32 @@ pub enum Scope {
         /// The key within the tenant, with its parameters.
         key: String,
     },
+}
+
+impl From<Scope> for String {
+    fn from(scope: Scope) -> Self {
+        match scope {
+            Scope::Tenant => "tenant".to_string(),
+            Scope::Class(name) => format!("class/{name}"),
+            Scope::Route(name) => format!("route/{name}"),
+            Scope::Key { route, key } => format!("key/{route}/{key}"),
+        }
+    }
+}
+
+impl TryFrom<String> for Scope {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let mut parts = text.splitn(3, '/');
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some("tenant"), None, None) => Ok(Self::Tenant),
+            (Some("class"), Some(name), None) => Ok(Self::Class(name.to_string())),
+            (Some("route"), Some(name), None) => Ok(Self::Route(name.to_string())),
+            (Some("key"), Some(route), Some(key)) => Ok(Self::Key { route: route.to_string(), key: key.to_string() }),
+            _ => Err("not a scope of a purge"),
+        }
+    }
 }
 
 /// Class, route and key of one entry: what a purge is compared with.
@@ -60,38 +93,35 @@ pub const KEYS_AT_MOST: usize = 512;
 pub struct Counters {
     /// The position: no counter is greater.
     pub epoch: Epoch,
-    /// The last purge of everything.
-    tenant: Epoch,
-    /// The last purge of each class.
-    classes: BTreeMap<String, Epoch>,
-    /// The last purge of each route.
-    routes: BTreeMap<String, Epoch>,
-    /// The last purge of single keys: route, then key.
-    keys: BTreeMap<String, BTreeMap<String, Epoch>>,
+    /// Of each scope, the last hard purge.
+    hard: BTreeMap<Scope, Epoch>,
 }
 
 impl Counters {
     /// The last hard purge that covers an entry.
     #[must_use]
     pub fn hard(&self, entry: &Covered<'_>) -> Epoch {
-        let class = self.classes.get(entry.class);
-        let route = self.routes.get(entry.route);
-        let key = self.keys.get(entry.route).and_then(|keys| keys.get(entry.key));
-        [class, route, key].into_iter().flatten().copied().fold(self.tenant, Epoch::max)
+        let scopes = [
+            Scope::Tenant,
+            Scope::Class(entry.class.to_string()),
+            Scope::Route(entry.route.to_string()),
+            Scope::Key { route: entry.route.to_string(), key: entry.key.to_string() },
+        ];
+        scopes.iter().filter_map(|scope| self.hard.get(scope)).max().copied().unwrap_or_default()
     }
 
     /// Purges these scopes at one new position, and answers it.
-    pub fn purge(&mut self, scopes: &[Scope], clock: UnixMillis) -> Epoch {
+    pub fn purge<'a>(&mut self, scopes: impl IntoIterator<Item = &'a Scope>, clock: UnixMillis) -> Epoch {
         self.epoch = Epoch(self.epoch.0.saturating_add(1).max(clock.0));
         for scope in scopes {
+            _ = self.hard.insert(scope.clone(), self.epoch);
             match scope {
-                Scope::Tenant => self.tenant = self.epoch,
-                Scope::Class(name) => _ = self.classes.insert(name.clone(), self.epoch),
-                Scope::Route(name) => self.purge_route(name),
-                Scope::Key { route, key } => {
-                    _ = self.keys.entry(route.clone()).or_default().insert(key.clone(), self.epoch);
-                    if self.keys.values().map(BTreeMap::len).sum::<usize>() > KEYS_AT_MOST {
-                        self.purge_route(route);
+                Scope::Tenant | Scope::Class(_) => {}
+                Scope::Route(route) => self.fold(route),
+                Scope::Key { route, .. } => {
+                    if self.hard.keys().filter(|scope| matches!(scope, Scope::Key { .. })).count() > KEYS_AT_MOST {
+                        _ = self.hard.insert(Scope::Route(route.clone()), self.epoch);
+                        self.fold(route);
                     }
                 }
             }
@@ -99,44 +129,20 @@ impl Counters {
         self.epoch
     }
 
-    /// Every counter, for a ledger to write down.
-    pub fn rows(&self) -> impl Iterator<Item = (Scope, Epoch)> {
-        let tenant = (self.tenant > Epoch(0)).then_some((Scope::Tenant, self.tenant));
-        let classes = self.classes.iter().map(|(name, epoch)| (Scope::Class(name.clone()), *epoch));
-        let routes = self.routes.iter().map(|(name, epoch)| (Scope::Route(name.clone()), *epoch));
-        let keys = self.keys.iter().flat_map(|(route, keys)| {
-            keys.iter().map(|(key, epoch)| (Scope::Key { route: route.clone(), key: key.clone() }, *epoch))
-        });
-        tenant.into_iter().chain(classes).chain(routes).chain(keys)
-    }
-
     /// A route's counter covers all its keys, so theirs are not needed any more.
-    fn purge_route(&mut self, route: &str) {
-        _ = self.keys.remove(route);
-        _ = self.routes.insert(route.to_string(), self.epoch);
+    fn fold(&mut self, folded: &str) {
+        self.hard.retain(|scope, _| !matches!(scope, Scope::Key { route, .. } if route == folded));
     }
-}
 
-/// What a ledger wrote down.
-impl FromIterator<(Scope, Epoch)> for Counters {
-    fn from_iter<I: IntoIterator<Item = (Scope, Epoch)>>(rows: I) -> Self {
-        let mut counters = Self::default();
-        for (scope, epoch) in rows {
-            counters.epoch = counters.epoch.max(epoch);
-            match scope {
-                Scope::Tenant => counters.tenant = epoch,
-                Scope::Class(name) => _ = counters.classes.insert(name, epoch),
-                Scope::Route(name) => _ = counters.routes.insert(name, epoch),
-                Scope::Key { route, key } => _ = counters.keys.entry(route).or_default().insert(key, epoch),
-            }
-        }
-        counters
+    /// Every counter, for a ledger to write down.
+    pub fn rows(&self) -> impl Iterator<Item = (&Scope, Epoch)> {
+        self.hard.iter().map(|(scope, epoch)| (scope, *epoch))
     }
-}
 
-impl fmt::Display for Epoch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+    /// Takes back a counter that was written down.
+    pub fn restore(&mut self, scope: Scope, epoch: Epoch) {
+        self.epoch = self.epoch.max(epoch);
+        _ = self.hard.insert(scope, epoch);
     }
 }
 
@@ -144,6 +150,7 @@ impl fmt::Display for Epoch {
 mod tests {
     use super::{Counters, Covered, Epoch, KEYS_AT_MOST, Scope};
     use crate::time::UnixMillis;
+    use alloc::string::{String, ToString as _};
 
     const OPS: Covered<'_> = Covered { class: "near", route: "ops", key: "d:ops:v1" };
 
@@ -193,7 +200,7 @@ mod tests {
         assert_eq!(many("d:many:v1?n=0"), last);
         assert_eq!(many("d:many:v1?n=never-purged"), last);
         assert_eq!(counters.hard(&OPS), Epoch(1));
-        assert!(counters.keys.values().map(super::BTreeMap::len).sum::<usize>() <= KEYS_AT_MOST);
+        assert!(counters.rows().count() <= KEYS_AT_MOST);
     }
 
     #[test]
@@ -205,6 +212,18 @@ mod tests {
         );
         let text = serde_json::to_string(&counters).unwrap();
         assert_eq!(serde_json::from_str::<Counters>(&text).unwrap(), counters);
-        assert_eq!(counters.rows().collect::<Counters>(), counters);
+        let mut restored = Counters::default();
+        for (scope, epoch) in counters.rows() {
+            let text = String::from(scope.clone());
+            restored.restore(Scope::try_from(text).unwrap(), epoch);
+        }
+        assert_eq!(restored, counters);
+    }
+
+    #[test]
+    fn what_is_no_scope_is_not_read_as_one() {
+        for text in ["", "tenant/", "tenant/a", "class", "class/a/b", "route", "key", "key/a", "all", "Key/a/b"] {
+            assert!(Scope::try_from(text.to_string()).is_err(), "{text}");
+        }
     }
 }

@@ -48,7 +48,9 @@ pub fn request_edits<R: Request>(request: &R, config: &Config, tenant: &Tenant, 
     // An upgrade (RFC 9110, section 7.8) is made hop by hop: the runtime asks for it again on its own connection.
     let upgrades = request.header(field::UPGRADE).is_some();
     let dropped = |name: &String| {
-        let hop = field::HOP_BY_HOP.contains(&name.as_str()) || named.contains(name);
+        let hop = field::HOP_BY_HOP.contains(&name.as_str())
+            || field::NEXT_HOP.contains(&name.as_str())
+            || named.contains(name);
         let trusted = field::TRUSTED.contains(&name.as_str())
             || field::TRUSTED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
         (hop && !(upgrades && name == field::UPGRADE)) || trusted

@@ -3,7 +3,6 @@
 use crate::cache_control::OriginDirectives;
 use crate::rules::{Calendar, Lifetimes, Seconds};
 use crate::time::UnixMillis;
-use chrono::{DateTime, Datelike as _, Months, NaiveDate};
 
 const DAY_MILLIS: u64 = 24 * 60 * 60 * 1000;
 
@@ -13,12 +12,6 @@ pub fn period_end(calendar: Calendar, at: UnixMillis) -> Option<UnixMillis> {
     match calendar {
         Calendar::None => None,
         Calendar::Day => Some(UnixMillis((at.0 / DAY_MILLIS).saturating_add(1).saturating_mul(DAY_MILLIS))),
-        Calendar::Month => {
-            let date = DateTime::from_timestamp_millis(i64::try_from(at.0).ok()?)?.date_naive();
-            let first = NaiveDate::from_ymd_opt(date.year(), date.month(), 1)?;
-            let next = first.checked_add_months(Months::new(1))?.and_hms_opt(0, 0, 0)?;
-            u64::try_from(next.and_utc().timestamp_millis()).ok().map(UnixMillis)
-        }
     }
 }
 
@@ -126,13 +119,10 @@ mod tests {
     }
 
     #[test]
-    fn periods_end_at_midnight_and_at_the_first() {
+    fn periods_end_at_midnight() {
         let end = |calendar, at| period_end(calendar, UnixMillis(at)).map(|end| end.0);
         assert_eq!(end(Calendar::None, TEN_TO_MIDNIGHT), None);
         assert_eq!(end(Calendar::Day, TEN_TO_MIDNIGHT), Some(MIDNIGHT));
-        assert_eq!(end(Calendar::Month, TEN_TO_MIDNIGHT), Some(MIDNIGHT));
-        assert_eq!(end(Calendar::Month, MIDNIGHT), Some(MIDNIGHT + 30 * 86_400_000));
         assert_eq!(end(Calendar::Day, MIDNIGHT), Some(MIDNIGHT + 86_400_000));
-        assert_eq!(end(Calendar::Month, u64::MAX), None);
     }
 }

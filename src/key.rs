@@ -4,8 +4,8 @@
 //! same parts. The text is at the same time the name of the entry in Workers KV.
 
 use crate::rules::Text;
+use alloc::collections::BTreeMap;
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
 
 /// Whose data it is: a shop's host name, of `[a-z0-9.-]`, at most 128 characters.
@@ -30,14 +30,12 @@ impl Tenant {
 
 /// Nominated parameters with their values, in the order of their names. No character of them needs encoding.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Nominated(Vec<(Text, String)>);
+pub struct Nominated(BTreeMap<Text, String>);
 
 impl Nominated {
-    /// Puts them in order.
-    #[must_use]
-    pub fn new(mut pairs: Vec<(Text, String)>) -> Self {
-        pairs.sort_unstable();
-        Self(pairs)
+    /// Adds one. A name that is there already keeps its value.
+    pub fn add(&mut self, name: Text, value: String) {
+        _ = self.0.entry(name).or_insert(value);
     }
 }
 
@@ -96,7 +94,9 @@ mod tests {
     #[test]
     fn the_text_is_tenant_key_and_parameters_in_order() {
         let tenant = Tenant::new("a.test").unwrap();
-        let nominated = Nominated::new(vec![("to".into(), "2".into()), ("from".into(), "1".into())]);
+        let mut nominated = Nominated::default();
+        nominated.add("to".into(), "2".into());
+        nominated.add("from".into(), "1".into());
         let key = CacheKey::new(&tenant, "d:x:v1", &nominated);
         assert_eq!(key.as_str(), "a.test/d:x:v1?from=1&to=2");
         assert_eq!(key.logical(), "d:x:v1?from=1&to=2");

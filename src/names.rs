@@ -69,6 +69,9 @@ pub mod field {
     ];
     /// Fields that the origin trusts or the platform sets: a client's own copies are dropped.
     pub const TRUSTED: [&str; 6] = [CDN_LOOP, EDGE_AUTHORIZATION, EDGE_SECRET, "host", X_REQUEST_ID, X_SHOP_DOMAIN];
+    /// Fields that ask something of the next hop which the edge has already done, or cannot pass on: it has no
+    /// extension of WebSocket frames of its own, and answers `Expect` by reading the body.
+    pub const NEXT_HOP: [&str; 2] = ["expect", "sec-websocket-extensions"];
     /// Beginnings of names that the platform or the edge sets.
     pub const TRUSTED_PREFIXES: [&str; 2] = ["cf-", "x-edge-"];
     /// What is kept of the origin's header fields with a stored answer.

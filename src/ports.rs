@@ -11,6 +11,7 @@ use crate::epoch::{Counters, Epoch, Scope};
 use crate::key::{CacheKey, Tenant};
 use crate::rules::{Rules, Seconds, Text};
 use crate::time::UnixMillis;
+use alloc::collections::BTreeSet;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -126,7 +127,7 @@ pub trait Ledger {
     ///
     /// # Errors
     /// The ledger did not answer; whether it purged is not known.
-    async fn purge(&self, tenant: &Tenant, scopes: &[Scope]) -> Result<Epoch, Failure>;
+    async fn purge(&self, tenant: &Tenant, scopes: &BTreeSet<Scope>) -> Result<Epoch, Failure>;
 }
 
 /// The origin.

@@ -8,6 +8,7 @@ use crate::epoch::Scope;
 use crate::key::{Nominated, Tenant};
 use crate::rules::{Parameter, Policy, Route, Rules, Segment, Stored, Text, is_word};
 use crate::target::Target;
+use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use serde::Deserialize;
@@ -51,7 +52,7 @@ struct Body {
 ///
 /// # Errors
 /// The first thing that is wrong with it, named.
-pub fn read(body: &[u8], rules: &Rules, tenant: &Tenant) -> Result<Vec<Scope>, Refused> {
+pub fn read(body: &[u8], rules: &Rules, tenant: &Tenant) -> Result<BTreeSet<Scope>, Refused> {
     let body: Body = serde_json::from_slice(body)
         .map_err(|error| Refused::Unreadable(format!("The body is not a purge: {error}.")))?;
     let unprocessable = |sentence: String| Err(Refused::Unprocessable(sentence));
@@ -83,19 +84,17 @@ pub fn read(body: &[u8], rules: &Rules, tenant: &Tenant) -> Result<Vec<Scope>, R
         }
         _ => {}
     }
-    let mut scopes: Vec<Scope> = Vec::new();
+    let mut scopes = BTreeSet::new();
     if body.all {
-        scopes.push(Scope::Tenant);
+        _ = scopes.insert(Scope::Tenant);
     }
     let named = (body.keys.iter().map(|name| key(rules, name)))
         .chain(body.routes.iter().map(|name| route(rules, name)))
         .chain(body.classes.iter().map(|name| class(rules, name)))
         .chain(body.urls.iter().map(|name| url(rules, name)));
     for scope in named {
-        scopes.push(scope.map_err(Refused::Unprocessable)?);
+        _ = scopes.insert(scope.map_err(Refused::Unprocessable)?);
     }
-    scopes.sort_unstable();
-    scopes.dedup();
     Ok(scopes)
 }
 
@@ -146,15 +145,15 @@ fn nominated(route: &Route, stored: &Stored, query: Option<&str>) -> Option<Nomi
         Segment::Parameter { name, .. } => Some((name, None)),
         Segment::Literal(_) => None,
     }));
-    let mut pairs = Vec::new();
+    let mut nominated = Nominated::default();
     for pair in query.into_iter().flat_map(|query| query.split('&')) {
         let (name, value) = pair.split_once('=')?;
         let place = expected.iter().position(|(other, _)| *other == name)?;
         let (name, parameter) = expected.swap_remove(place);
         parameter.map_or_else(|| is_word(value), |parameter| parameter.accepts.allows(value)).then_some(())?;
-        pairs.push((name.clone(), value.to_string()));
+        nominated.add(name.clone(), value.to_string());
     }
-    expected.is_empty().then(|| Nominated::new(pairs))
+    expected.is_empty().then_some(nominated)
 }
 
 /// A URL or a path with its query, read as a request for it would be.

@@ -46,7 +46,7 @@ impl Malformed {
             Self::NotHttp => "The URL is not an http or https URL with a host.",
             Self::EmptySegment => "The path has an empty segment (two slashes in a row).",
             Self::DotSegment => "The path has a `.` or `..` segment.",
-            Self::Character => "The path has a character that must be percent-encoded, or a backslash.",
+            Self::Character => "The URL has a character that must be percent-encoded, a backslash, or a fragment.",
             Self::Encoding => {
                 "The path percent-encodes a character that needs no encoding, or a delimiter, or ends in a broken encoding."
             }
@@ -70,6 +70,10 @@ impl<'a> Target<'a> {
         };
         let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
         check_path(path)?;
+        // A fragment is not part of a request target; the runtime would drop it without a word.
+        if query.contains('#') {
+            return Err(Malformed::Character);
+        }
         Ok(Self { host: host(authority).ok_or(Malformed::NotHttp)?, path, query })
     }
 
@@ -184,7 +188,7 @@ mod tests {
         for path in ["/./a", "/a/../b", "/a/.."] {
             check(path, Err(Malformed::DotSegment));
         }
-        for path in ["/a\\b", "/a b", "/caf\u{e9}", "/a#b", "/a\"b", "/a|b", "/a\u{7}"] {
+        for path in ["/a\\b", "/a b", "/caf\u{e9}", "/a#b", "/a?b#c", "/a\"b", "/a|b", "/a\u{7}"] {
             check(path, Err(Malformed::Character));
         }
         for path in [

@@ -6,7 +6,6 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -26,13 +25,25 @@ pub fn json_etag<S: AsRef<str>>(mut body: Value, volatile: &[S]) -> String {
 #[must_use]
 pub fn bytes_etag(body: &[u8]) -> String {
     let digest = Sha256::digest(body);
-    format!("W/\"{}\"", BASE64URL.encode(digest.get(..16).unwrap_or_default()))
+    format!("W/\"{}\"", hex(digest.get(..16).unwrap_or_default()))
 }
 
-/// SHA-256 of the body as it is stored, base64url without padding.
+/// SHA-256 of the body as it is stored, in hexadecimal.
 #[must_use]
 pub fn digest(body: &[u8]) -> String {
-    BASE64URL.encode(Sha256::digest(body))
+    hex(&Sha256::digest(body))
+}
+
+/// Lower-case hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        for nibble in [byte >> 4, byte & 15] {
+            text.extend(char::from_digit(nibble.into(), 16));
+        }
+    }
+    text
 }
 
 fn remove(value: &mut Value, path: &str) {

@@ -71,10 +71,8 @@ pub struct Lifetimes {
 pub enum Calendar {
     /// None.
     None,
-    /// 00:00 of each day. This includes the first of a month and of a year.
+    /// 00:00 of each day, and so that of the first of each month and year.
     Day,
-    /// 00:00 of the first day of each month.
-    Month,
 }
 
 /// What a reader does with a stored answer while nobody can say whether it was purged.

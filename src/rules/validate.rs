@@ -143,12 +143,11 @@ fn lifetimes(class: &RawClass, rule: &str, faults: &mut Faults) -> Lifetimes {
     let calendar = match class.calendar.as_ref().map(|word| (word.get_ref().as_str(), word.span().start)) {
         None => Calendar::None,
         Some(("day", _)) => Calendar::Day,
-        Some(("month", _)) => Calendar::Month,
         Some((other, at)) => {
             faults.add(
                 at,
                 rule,
-                format!("calendar `{other}` is not known: say `day` (which includes the first of a month) or `month`"),
+                format!("calendar `{other}` is not known: say `day`, which includes the first of each month"),
             );
             Calendar::None
         }

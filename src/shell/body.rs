@@ -110,6 +110,12 @@ pub async fn read(body: Unread, at_most: usize) -> Result<Read<Unread>, Failure>
     }
 }
 
+/// The text of a response.
+pub async fn text_of(response: &Response) -> Result<String, Failure> {
+    let text = JsFuture::from(response.text().map_err(failure)?).await.map_err(failure)?;
+    text.as_string().ok_or_else(|| Failure(String::from("not a text")))
+}
+
 /// The length that a message declares of its body as it will be read: that of an encoded one says nothing.
 fn declared(headers: &Headers) -> Option<usize> {
     let encoded = headers.has("content-encoding").unwrap_or(true);

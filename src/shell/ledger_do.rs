@@ -1,20 +1,21 @@
 //! The ledger of a tenant: one Durable Object that keeps the counters in SQLite, and the way to it.
 
-use super::js::get;
+use super::body::text_of;
+use super::js::{failure, get};
 use super::ports::now;
 use crate::epoch::{Counters, Epoch, Scope};
 use crate::key::Tenant;
 use crate::names::setting;
 use crate::ports::{self, Failure};
+use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
-use alloc::vec::Vec;
 use core::cell::RefCell;
-use serde::{Deserialize, Serialize};
-use wasm_bindgen::JsValue;
-use worker::{
-    DurableObject, Env, Method, ObjectNamespace, Request, RequestInit, Response, Result, SqlStorage, State,
-    durable_object,
-};
+use serde::de::DeserializeOwned;
+use wasm_bindgen::{JsCast as _, JsValue};
+use worker::wasm_bindgen_futures::JsFuture;
+use worker::web_sys::{self, RequestInit};
+use worker::worker_sys::DurableObjectNamespace;
+use worker::{DurableObject, Env, Error, Method, Request, Response, Result, SqlStorage, State, durable_object};
 
 const COUNTERS: &str = "/counters";
 const PURGE: &str = "/purge";
@@ -27,27 +28,21 @@ pub struct Ledger {
     counters: RefCell<Option<Counters>>,
 }
 
-/// A counter as it stands on disk. `scope` is the JSON of a [`Scope`].
-#[derive(Deserialize)]
-struct Row {
-    scope: String,
-    epoch: u64,
-}
-
 impl DurableObject for Ledger {
     fn new(state: State, _env: Env) -> Self {
         Self { sql: state.storage().sql(), counters: RefCell::new(None) }
     }
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
-        match (request.method(), request.path().as_str()) {
-            (Method::Get, COUNTERS) => Response::from_json(&self.read()?),
+        let answer = match (request.method(), request.path().as_str()) {
+            (Method::Get, COUNTERS) => serde_json::to_string(&self.read()?)?,
             (Method::Post, PURGE) => {
-                let scopes: Vec<Scope> = request.json().await?;
-                Response::from_json(&self.purge(&scopes)?)
+                let scopes: BTreeSet<Scope> = serde_json::from_str(&request.text().await?)?;
+                serde_json::to_string(&self.purge(&scopes)?)?
             }
-            _ => Response::error("not a call of the ledger", 404),
-        }
+            _ => return Response::error("not a call of the ledger", 404),
+        };
+        Response::ok(answer)
     }
 }
 
@@ -60,22 +55,31 @@ impl Ledger {
             "CREATE TABLE IF NOT EXISTS counter (scope TEXT PRIMARY KEY, route TEXT, epoch INTEGER NOT NULL)",
             None,
         )?;
-        let rows: Vec<Row> = self.sql.exec("SELECT scope, epoch FROM counter", None)?.to_array()?;
-        let read: core::result::Result<Counters, _> =
-            rows.into_iter().map(|row| Ok((serde_json::from_str::<Scope>(&row.scope)?, Epoch(row.epoch)))).collect();
-        let counters = read.map_err(|error: serde_json::Error| worker::Error::RustError(error.to_string()))?;
+        let mut counters = Counters::default();
+        for row in self.sql.exec_raw("SELECT scope, epoch FROM counter", None)? {
+            let row = row?;
+            let scope = get(&row, "scope").as_string().unwrap_or_default();
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "written below, from a whole number"
+            )]
+            let epoch = get(&row, "epoch").as_f64().map(|epoch| Epoch(epoch as u64));
+            let epoch = epoch.ok_or_else(|| Error::RustError("a counter on disk is not a number".to_string()))?;
+            counters.restore(scope.try_into().map_err(|wrong: &str| Error::RustError(wrong.to_string()))?, epoch);
+        }
         self.counters.replace(Some(counters.clone()));
         Ok(counters)
     }
 
     /// Purges, and writes down what moved. The runtime keeps the answer back until it is on disk.
-    fn purge(&self, scopes: &[Scope]) -> Result<Epoch> {
+    fn purge(&self, scopes: &BTreeSet<Scope>) -> Result<Epoch> {
         let mut counters = self.read()?;
         let epoch = counters.purge(scopes, now());
         // If a write fails, what is on disk decides: it is read again. A counter that moved too far only purges more.
         self.counters.replace(None);
         for (scope, _) in counters.rows().filter(|(_, moved)| *moved == epoch) {
-            self.write(&scope, epoch)?;
+            self.write(scope, epoch)?;
         }
         self.counters.replace(Some(counters));
         Ok(epoch)
@@ -84,58 +88,59 @@ impl Ledger {
     fn write(&self, scope: &Scope, epoch: Epoch) -> Result<()> {
         let route = match scope {
             Scope::Route(name) => {
-                self.sql.exec("DELETE FROM counter WHERE route = ?", vec![name.as_str().into()])?;
-                None
+                self.sql.exec_raw("DELETE FROM counter WHERE route = ?", vec![JsValue::from(name.as_str())])?;
+                JsValue::NULL
             }
-            Scope::Key { route, .. } => Some(route.clone()),
-            Scope::Tenant | Scope::Class(_) => None,
+            Scope::Key { route, .. } => JsValue::from(route.as_str()),
+            Scope::Tenant | Scope::Class(_) => JsValue::NULL,
         };
-        let text = serde_json::to_string(scope)?;
-        let number = i64::try_from(epoch.0).map_err(|error| worker::Error::RustError(error.to_string()))?;
-        let bindings = vec![text.into(), route.into(), worker::SqlStorageValue::try_from_i64(number)?];
-        self.sql.exec("INSERT OR REPLACE INTO counter (scope, route, epoch) VALUES (?, ?, ?)", bindings)?;
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are exact for 285,000 years")]
+        let bindings = vec![JsValue::from(String::from(scope.clone())), route, JsValue::from(epoch.0 as f64)];
+        self.sql.exec_raw("INSERT OR REPLACE INTO counter (scope, route, epoch) VALUES (?, ?, ?)", bindings)?;
         Ok(())
     }
 }
 
 /// The ledgers of all tenants, from outside.
-pub struct Ledgers(ObjectNamespace);
+pub struct Ledgers(DurableObjectNamespace);
 
 impl Ledgers {
     pub fn bind(env: &Env) -> Option<Self> {
-        get(env, setting::LEDGER).is_object().then(|| env.durable_object(setting::LEDGER).ok()).flatten().map(Self)
+        let namespace = get(env, setting::LEDGER);
+        namespace.is_object().then(|| Self(namespace.unchecked_into()))
     }
 
-    async fn call<T: for<'de> Deserialize<'de>>(
+    async fn call<T: DeserializeOwned>(
         &self,
         tenant: &Tenant,
         path: &str,
-        purge: Option<&[Scope]>,
-    ) -> Result<T> {
-        let mut init = RequestInit::new();
-        if let Some(scopes) = purge {
-            init.with_method(Method::Post).with_body(Some(JsValue::from(body(&scopes)?)));
+        body: Option<String>,
+    ) -> core::result::Result<T, Failure> {
+        let init = RequestInit::new();
+        if let Some(body) = body {
+            init.set_method("POST");
+            init.set_body(&JsValue::from(body));
         }
-        let request = Request::new_with_init(&format!("https://ledger{path}"), &init)?;
-        let mut response = self.0.get_by_name(tenant.as_str())?.fetch_with_request(request).await?;
-        if response.status_code() == 200 {
-            response.json().await
-        } else {
-            Err(worker::Error::RustError(response.text().await?))
+        let request =
+            web_sys::Request::new_with_str_and_init(&format!("https://ledger{path}"), &init).map_err(failure)?;
+        let stub = self.0.get_by_name(tenant.as_str()).map_err(failure)?;
+        let response = JsFuture::from(stub.fetch_with_request(&request).map_err(failure)?).await.map_err(failure)?;
+        let response: web_sys::Response = response.unchecked_into();
+        let text = text_of(&response).await?;
+        if response.status() != 200 {
+            return Err(Failure(text));
         }
+        serde_json::from_str(&text).map_err(|error| Failure(error.to_string()))
     }
-}
-
-fn body<T: Serialize>(value: &T) -> Result<String> {
-    serde_json::to_string(value).map_err(Into::into)
 }
 
 impl ports::Ledger for Ledgers {
     async fn counters(&self, tenant: &Tenant) -> core::result::Result<Counters, Failure> {
-        self.call(tenant, COUNTERS, None).await.map_err(|error| Failure(error.to_string()))
+        self.call(tenant, COUNTERS, None).await
     }
 
-    async fn purge(&self, tenant: &Tenant, scopes: &[Scope]) -> core::result::Result<Epoch, Failure> {
-        self.call(tenant, PURGE, Some(scopes)).await.map_err(|error| Failure(error.to_string()))
+    async fn purge(&self, tenant: &Tenant, scopes: &BTreeSet<Scope>) -> core::result::Result<Epoch, Failure> {
+        let body = serde_json::to_string(scopes).map_err(|error| Failure(error.to_string()))?;
+        self.call(tenant, PURGE, Some(body)).await
     }
 }

@@ -2,7 +2,7 @@
 
 use super::body::{Incoming, Unread, edited, headers, read};
 use super::js::failure;
-use crate::ports::{self, Edits, Failure, Field, Origin, Read, Response as _};
+use crate::ports::{self, Edits, Failure, Field, Origin, Read};
 use alloc::string::String;
 use wasm_bindgen::{JsCast as _, JsValue};
 use worker::js_sys;
@@ -49,8 +49,10 @@ fn init(method: &str, headers: &Headers) -> RequestInit {
 
 async fn fetch(url: &str, init: &RequestInit) -> Result<Fetched, JsValue> {
     let global: WorkerGlobalScope = js_sys::global().unchecked_into();
-    let response = JsFuture::from(global.fetch_with_str_and_init(url, init)).await?;
-    response.dyn_into().map(Fetched)
+    let response: Response = JsFuture::from(global.fetch_with_str_and_init(url, init)).await?.dyn_into()?;
+    // A status that no Response can be made of is no answer.
+    let representable = matches!(response.status(), 101 | 200..=599);
+    representable.then_some(Fetched(response)).ok_or_else(|| JsValue::from("a status outside of 200 to 599"))
 }
 
 impl Origin for FetchOrigin {
@@ -67,11 +69,11 @@ impl Origin for FetchOrigin {
         let request = request.inner();
         let headers = edited(&request.headers(), edits).map_err(failure)?;
         let init = init(&request.method(), &headers);
-        init.set_body_opt_readable_stream(request.body().as_ref());
-        let fetched = fetch(url, &init).await.map_err(failure)?;
-        // A status that no Response can be made of is no answer.
-        let representable = matches!(fetched.status(), 101 | 200..=599);
-        representable.then_some(fetched).ok_or_else(|| Failure(String::from("a status outside of 200 to 599")))
+        // The runtime refuses to send a GET or HEAD with a body, and nothing has a meaning there (RFC 9110, section 9.3.1).
+        if !matches!(request.method().as_str(), "GET" | "HEAD") {
+            init.set_body_opt_readable_stream(request.body().as_ref());
+        }
+        fetch(url, &init).await.map_err(failure)
     }
 
     async fn read(&self, body: Unread, at_most: usize) -> Result<Read<Unread>, Failure> {

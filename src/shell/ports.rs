@@ -10,12 +10,12 @@ use crate::names::setting;
 use crate::ports::{Failure, Incident, Ports};
 use crate::rules::{Rules, compiled};
 use crate::time::UnixMillis;
+use crate::validation::hex;
 use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
-use core::fmt::Write as _;
 use wasm_bindgen::JsCast as _;
 use worker::Env;
 use worker::js_sys::Date;
@@ -76,10 +76,7 @@ impl Ports for Shell {
         let mut bytes = [0; 16];
         // Without random numbers, requests share a name; they are served all the same.
         _ = getrandom::fill(&mut bytes);
-        bytes.iter().fold(String::new(), |mut text, byte| {
-            _ = write!(text, "{byte:02x}");
-            text
-        })
+        hex(&bytes)
     }
 
     fn rules(&self) -> &Rules {

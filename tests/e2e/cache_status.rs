@@ -41,16 +41,7 @@ pub enum Item {
     Boolean(bool),
 }
 
-const REASONS: [&str; 8] = [
-    "bypass",
-    "method",
-    "uri-miss",
-    "vary-miss",
-    "miss",
-    "request",
-    "stale",
-    "partial",
-];
+const REASONS: [&str; 8] = ["bypass", "method", "uri-miss", "vary-miss", "miss", "request", "stale", "partial"];
 
 /// Reads the field's value (several fields joined by commas): the cache nearest to the origin first.
 pub fn parse(value: &str) -> Result<Vec<CacheStatus>, String> {
@@ -60,9 +51,7 @@ pub fn parse(value: &str) -> Result<Vec<CacheStatus>, String> {
         let cache = match item(&mut rest)? {
             Item::Text(name) | Item::Token(name) => name,
             other => {
-                return Err(format!(
-                    "a cache is named by a string or a token, not by {other:?}"
-                ));
+                return Err(format!("a cache is named by a string or a token, not by {other:?}"));
             }
         };
         caches.push(member(cache, &mut rest)?);
@@ -70,18 +59,13 @@ pub fn parse(value: &str) -> Result<Vec<CacheStatus>, String> {
         if rest.is_empty() {
             return Ok(caches);
         }
-        rest = rest
-            .strip_prefix(',')
-            .ok_or_else(|| format!("a comma was expected before {rest:?}"))?;
+        rest = rest.strip_prefix(',').ok_or_else(|| format!("a comma was expected before {rest:?}"))?;
         rest = rest.trim_start_matches([' ', '\t']);
     }
 }
 
 fn member(cache: String, rest: &mut &str) -> Result<CacheStatus, String> {
-    let mut status = CacheStatus {
-        cache,
-        ..CacheStatus::default()
-    };
+    let mut status = CacheStatus { cache, ..CacheStatus::default() };
     let mut seen: Vec<String> = Vec::new();
     while let Some(after) = rest.strip_prefix(';') {
         *rest = after.trim_start_matches(' ');
@@ -117,10 +101,7 @@ fn set(status: &mut CacheStatus, name: &str, value: Item) -> Result<(), String> 
         ("ttl", Item::Integer(seconds)) => status.ttl = Some(seconds),
         ("key", Item::Text(key)) => status.key = Some(key),
         ("detail", Item::Text(words) | Item::Token(words)) => status.detail = Some(words),
-        (
-            "hit" | "stored" | "collapsed" | "fwd" | "fwd-status" | "ttl" | "key" | "detail",
-            value,
-        ) => {
+        ("hit" | "stored" | "collapsed" | "fwd" | "fwd-status" | "ttl" | "key" | "detail", value) => {
             return Err(format!("{name} may not be {value:?}"));
         }
         (_, value) => status.other.push((name.to_owned(), value)),
@@ -133,10 +114,7 @@ fn item(rest: &mut &str) -> Result<Item, String> {
         Some('"') => text(rest),
         Some('-' | '0'..='9') => integer(rest),
         Some('?') => {
-            let value = rest
-                .get(1..2)
-                .filter(|digit| matches!(*digit, "0" | "1"))
-                .ok_or("a boolean is ?0 or ?1")?;
+            let value = rest.get(1..2).filter(|digit| matches!(*digit, "0" | "1")).ok_or("a boolean is ?0 or ?1")?;
             *rest = &rest[2..];
             Ok(Item::Boolean(value == "1"))
         }
@@ -183,9 +161,7 @@ fn key(rest: &mut &str) -> Result<String, String> {
     if !rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '*') {
         return Err(format!("a parameter's name was expected at {rest:?}"));
     }
-    Ok(take(rest, |c| {
-        c.is_ascii_lowercase() || c.is_ascii_digit() || "_-.*".contains(c)
-    }))
+    Ok(take(rest, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-.*".contains(c)))
 }
 
 fn take(rest: &mut &str, belongs: impl Fn(char) -> bool) -> String {

@@ -27,14 +27,7 @@ impl Call {
     /// A request with this method and target, both sent byte for byte.
     pub fn new(method: &str, target: impl AsRef<[u8]>) -> Self {
         let (method, target) = (method.as_bytes().to_vec(), target.as_ref().to_vec());
-        Self {
-            method,
-            target,
-            fields: Vec::new(),
-            body: None,
-            chunked: false,
-            host: true,
-        }
+        Self { method, target, fields: Vec::new(), body: None, chunked: false, host: true }
     }
 
     /// A GET.
@@ -69,11 +62,7 @@ impl Call {
 
     /// The request as it goes on the wire, for an address, without its body.
     fn head(&self, address: SocketAddr) -> Vec<u8> {
-        let given = |name: &str| {
-            self.fields
-                .iter()
-                .any(|field| field.0.eq_ignore_ascii_case(name))
-        };
+        let given = |name: &str| self.fields.iter().any(|field| field.0.eq_ignore_ascii_case(name));
         let mut head = [self.method.as_slice(), b" ", &self.target, b" HTTP/1.1\r\n"].concat();
         if self.host && !given("Host") {
             head.extend_from_slice(format!("Host: localhost:{}\r\n", address.port()).as_bytes());
@@ -85,15 +74,8 @@ impl Call {
             && !given("Content-Length")
             && !given("Transfer-Encoding")
         {
-            let framing = format!(
-                "Content-Length: {}\r\n",
-                body.iter().map(|(_, part)| part.len()).sum::<usize>()
-            );
-            head.extend_from_slice(if self.chunked {
-                b"Transfer-Encoding: chunked\r\n"
-            } else {
-                framing.as_bytes()
-            });
+            let framing = format!("Content-Length: {}\r\n", body.iter().map(|(_, part)| part.len()).sum::<usize>());
+            head.extend_from_slice(if self.chunked { b"Transfer-Encoding: chunked\r\n" } else { framing.as_bytes() });
         }
         head.extend_from_slice(b"\r\n");
         head
@@ -124,20 +106,11 @@ impl Call {
 
 impl fmt::Display for Call {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "{} {}",
-            self.method.escape_ascii(),
-            self.target.escape_ascii()
-        )
+        write!(formatter, "{} {}", self.method.escape_ascii(), self.target.escape_ascii())
     }
 }
 
-fn write_body(
-    mut writer: TcpStream,
-    parts: &[(Duration, Vec<u8>)],
-    chunked: bool,
-) -> io::Result<()> {
+fn write_body(mut writer: TcpStream, parts: &[(Duration, Vec<u8>)], chunked: bool) -> io::Result<()> {
     for (wait, part) in parts {
         std::thread::sleep(*wait);
         if chunked {
@@ -146,11 +119,7 @@ fn write_body(
             writer.write_all(part)?;
         }
     }
-    if chunked {
-        write_chunk(&mut writer, b"")
-    } else {
-        Ok(())
-    }
+    if chunked { write_chunk(&mut writer, b"") } else { Ok(()) }
 }
 
 /// An answer whose head has come and whose body may still be coming.
@@ -169,36 +138,18 @@ pub struct Opened {
 impl Opened {
     fn read(stream: TcpStream, started: Instant, method: &str) -> io::Result<Self> {
         let mut reader = BufReader::with_capacity(64 << 10, stream);
-        let closed =
-            || io::Error::new(io::ErrorKind::ConnectionAborted, "closed without an answer");
+        let closed = || io::Error::new(io::ErrorKind::ConnectionAborted, "closed without an answer");
         let head = read_head(&mut reader)?.ok_or_else(closed)?;
-        let status = head
-            .start
-            .strip_prefix("HTTP/1.1 ")
-            .and_then(|rest| rest.get(..3)?.parse().ok());
-        let status = status.ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("bad status line {:?}", head.start),
-            )
-        })?;
+        let status = head.start.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
+        let status = status
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("bad status line {:?}", head.start)))?;
         let body = BodyReader::new(Framing::of_answer(method, status, &head.fields)?);
-        Ok(Self {
-            status,
-            fields: head.fields,
-            head_after: started.elapsed(),
-            started,
-            body,
-            reader,
-        })
+        Ok(Self { status, fields: head.fields, head_after: started.elapsed(), started, body, reader })
     }
 
     /// The next piece of the body, and when it came (from the request on); `None` at its end.
     pub fn piece(&mut self) -> io::Result<Option<(Duration, Vec<u8>)>> {
-        Ok(self
-            .body
-            .piece(&mut self.reader)?
-            .map(|piece| (self.started.elapsed(), piece)))
+        Ok(self.body.piece(&mut self.reader)?.map(|piece| (self.started.elapsed(), piece)))
     }
 
     /// Reads to the end.
@@ -214,14 +165,7 @@ impl Opened {
                 Err(error) => break Some(error.to_string()),
             }
         };
-        Response {
-            status: self.status,
-            fields: self.fields,
-            body,
-            head_after: self.head_after,
-            pieces,
-            cut,
-        }
+        Response { status: self.status, fields: self.fields, body, head_after: self.head_after, pieces, cut }
     }
 
     /// Closes the connection before the end.
@@ -269,11 +213,7 @@ impl Response {
     #[track_caller]
     pub fn field(&self, name: &str) -> Option<&str> {
         let all = self.fields.all(name);
-        assert!(
-            all.len() < 2,
-            "{name} is there {} times: {all:?}",
-            all.len()
-        );
+        assert!(all.len() < 2, "{name} is there {} times: {all:?}", all.len());
         all.first().copied()
     }
 }

@@ -70,12 +70,7 @@ const edge :Workerd.Worker = (
             objects = quoted(&folder.join("objects").to_string_lossy()),
             modules = self.module_list(),
             date = quoted(&self.compatibility_date),
-            flags = self
-                .compatibility_flags
-                .iter()
-                .map(|flag| quoted(flag))
-                .collect::<Vec<_>>()
-                .join(", "),
+            flags = self.compatibility_flags.iter().map(|flag| quoted(flag)).collect::<Vec<_>>().join(", "),
             bindings = self.binding_list(),
         )
     }
@@ -83,19 +78,12 @@ const edge :Workerd.Worker = (
     fn module_list(&self) -> String {
         let mut list = String::new();
         for (name, _) in &self.modules {
-            let kind = if Path::new(name)
-                .extension()
-                .is_some_and(|extension| extension == "wasm")
-            {
+            let kind = if Path::new(name).extension().is_some_and(|extension| extension == "wasm") {
                 "wasm"
             } else {
                 "esModule"
             };
-            let _infallible = write!(
-                list,
-                "\n    (name = {0}, {kind} = embed {0}),",
-                quoted(name)
-            );
+            let _infallible = write!(list, "\n    (name = {0}, {kind} = embed {0}),", quoted(name));
         }
         list
     }
@@ -103,12 +91,7 @@ const edge :Workerd.Worker = (
     fn binding_list(&self) -> String {
         let mut list = String::new();
         for (name, value) in &self.vars {
-            let _infallible = write!(
-                list,
-                "\n    (name = {}, text = {}),",
-                quoted(name),
-                quoted(value)
-            );
+            let _infallible = write!(list, "\n    (name = {}, text = {}),", quoted(name), quoted(value));
         }
         if self.kv.is_some() {
             list.push_str("\n    (name = \"KV\", kvNamespace = \"kv\"),");
@@ -144,10 +127,7 @@ pub fn root() -> &'static Path {
 /// The Worker as `cargo xtask build` leaves it: every module in `build/`, `index.js` first.
 pub fn built_modules() -> Vec<(String, Vec<u8>)> {
     let build = root().join("build");
-    assert!(
-        build.join("index.js").is_file(),
-        "build/index.js is missing: run `cargo xtask build` first"
-    );
+    assert!(build.join("index.js").is_file(), "build/index.js is missing: run `cargo xtask build` first");
     let mut modules = Vec::new();
     collect(&build, &build, &mut modules);
     modules.sort_by_key(|(name, _)| (name != "index.js", name.clone()));
@@ -157,19 +137,12 @@ pub fn built_modules() -> Vec<(String, Vec<u8>)> {
 fn collect(build: &Path, folder: &Path, modules: &mut Vec<(String, Vec<u8>)>) {
     for entry in fs::read_dir(folder).expect("a readable build folder") {
         let path = entry.expect("a readable build folder").path();
-        let module = path.extension().is_some_and(|extension| {
-            ["js", "mjs", "wasm"]
-                .iter()
-                .any(|known| extension == *known)
-        });
+        let module =
+            path.extension().is_some_and(|extension| ["js", "mjs", "wasm"].iter().any(|known| extension == *known));
         if path.is_dir() {
             collect(build, &path, modules);
         } else if module {
-            let name = path
-                .strip_prefix(build)
-                .expect("a file under build/")
-                .to_string_lossy()
-                .into_owned();
+            let name = path.strip_prefix(build).expect("a file under build/").to_string_lossy().into_owned();
             modules.push((name, fs::read(&path).expect("a readable module")));
         }
     }
@@ -178,10 +151,7 @@ fn collect(build: &Path, folder: &Path, modules: &mut Vec<(String, Vec<u8>)>) {
 /// The compatibility date of `wrangler.toml`, so that tests run what is deployed.
 pub fn compatibility_date() -> String {
     let text = fs::read_to_string(root().join("wrangler.toml")).expect("wrangler.toml at the root");
-    let line = text
-        .lines()
-        .find(|line| line.starts_with("compatibility_date"));
+    let line = text.lines().find(|line| line.starts_with("compatibility_date"));
     let date = line.and_then(|line| line.split('"').nth(1));
-    date.expect("wrangler.toml has a line compatibility_date = \"YYYY-MM-DD\"")
-        .to_owned()
+    date.expect("wrangler.toml has a line compatibility_date = \"YYYY-MM-DD\"").to_owned()
 }

@@ -40,11 +40,7 @@ impl Gate {
             .1
             .wait_timeout_while(self.state(), PATIENCE, |state| state.arrived < count)
             .unwrap_or_else(PoisonError::into_inner);
-        assert!(
-            !timeout.timed_out(),
-            "{} of {count} arrived at the gate within {PATIENCE:?}",
-            state.arrived
-        );
+        assert!(!timeout.timed_out(), "{} of {count} arrived at the gate within {PATIENCE:?}", state.arrived);
     }
 
     /// Waits until the gate is open, the server stops or patience ends.
@@ -54,11 +50,8 @@ impl Gate {
         self.0.1.notify_all();
         let until = Instant::now() + PATIENCE;
         while !state.open && !stop.load(Ordering::Relaxed) && Instant::now() < until {
-            let (next, _) = self
-                .0
-                .1
-                .wait_timeout(state, Duration::from_millis(20))
-                .unwrap_or_else(PoisonError::into_inner);
+            let (next, _) =
+                self.0.1.wait_timeout(state, Duration::from_millis(20)).unwrap_or_else(PoisonError::into_inner);
             state = next;
         }
     }

@@ -23,8 +23,7 @@ pub const TENANT: &str = "hotroddash.myshopify.com";
 /// A credential for the admin plane.
 pub const OPERATOR_TOKEN: &str = "operator-token-for-tests";
 /// Its SHA-256, as the Worker is given it.
-const OPERATOR_TOKEN_SHA256: &str =
-    "534125de141542e27a3668e21ce0ad7a4820c1a76d97a5d098b1c7df6eca3f1d";
+const OPERATOR_TOKEN_SHA256: &str = "534125de141542e27a3668e21ce0ad7a4820c1a76d97a5d098b1c7df6eca3f1d";
 /// What the edge shows to the origin.
 pub const ORIGIN_SECRET: &str = "origin-secret-for-tests";
 
@@ -63,18 +62,12 @@ enum Change {
 impl Options {
     /// The Worker as it is built.
     pub fn built() -> Self {
-        Self {
-            modules: built_modules(),
-            changes: Vec::new(),
-        }
+        Self { modules: built_modules(), changes: Vec::new() }
     }
 
     /// A Worker of one JavaScript module.
     pub fn script(source: &str) -> Self {
-        Self {
-            modules: vec![("index.mjs".to_owned(), source.as_bytes().to_vec())],
-            changes: Vec::new(),
-        }
+        Self { modules: vec![("index.mjs".to_owned(), source.as_bytes().to_vec())], changes: Vec::new() }
     }
 
     /// Sets a variable or a secret.
@@ -120,10 +113,7 @@ impl Options {
             modules: self.modules,
             compatibility_date: compatibility_date(),
             compatibility_flags: Vec::new(),
-            vars: vars
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .collect(),
+            vars: vars.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             kv: Some(kv_face.address()),
             ledger: true,
             cache: cache_face.address(),
@@ -138,14 +128,7 @@ impl Options {
                 Change::Flag(flag) => config.compatibility_flags.push(flag),
             }
         }
-        Edge {
-            workerd: Workerd::start(&config),
-            origin,
-            kv,
-            kv_face,
-            cache,
-            cache_face,
-        }
+        Edge { workerd: Workerd::start(&config), origin, kv, kv_face, cache, cache_face }
     }
 }
 

@@ -10,8 +10,7 @@ use crate::origin::Answer;
 /// An edge whose origin answers `/x` with this Cache-Status.
 fn saying(value: &str) -> Edge {
     let edge = probe().start();
-    edge.origin
-        .answer("/x", Answer::tile("a fact").field("Cache-Status", value));
+    edge.origin.answer("/x", Answer::tile("a fact").field("Cache-Status", value));
     edge
 }
 
@@ -27,11 +26,7 @@ fn a_case_reads_the_status_of_the_nearest_cache() {
         .says("a fact")
         .origin_requests(1);
     let edge = saying("hotrod-edge; fwd=uri-miss; stored");
-    edge.get("/x")
-        .fwd("uri-miss")
-        .stored(true)
-        .no_field("Age")
-        .origin_requests(1);
+    edge.get("/x").fwd("uri-miss").stored(true).no_field("Age").origin_requests(1);
 }
 
 #[test]
@@ -64,31 +59,12 @@ fn a_case_that_is_no_hit_fails() {
 fn every_parameter_of_the_rfc_is_read() {
     let value = r#"a, "b \" c";fwd=stale;fwd-status=503;ttl=376;stored=?0;collapsed;key="k,;";detail="w w";x-own=*t/1"#;
     let caches = parse(value).expect("it is well-formed");
-    assert_eq!(
-        (
-            caches.len(),
-            caches[0].cache.as_str(),
-            caches[1].cache.as_str()
-        ),
-        (2, "a", "b \" c")
-    );
+    assert_eq!((caches.len(), caches[0].cache.as_str(), caches[1].cache.as_str()), (2, "a", "b \" c"));
     let second = &caches[1];
-    assert_eq!(
-        (second.fwd.as_deref(), second.fwd_status, second.ttl),
-        (Some("stale"), Some(503), Some(376))
-    );
-    assert_eq!(
-        (second.hit, second.stored, second.collapsed),
-        (false, false, true)
-    );
-    assert_eq!(
-        (second.key.as_deref(), second.detail.as_deref()),
-        (Some("k,;"), Some("w w"))
-    );
-    assert_eq!(
-        second.other,
-        [("x-own".to_owned(), Item::Token("*t/1".to_owned()))]
-    );
+    assert_eq!((second.fwd.as_deref(), second.fwd_status, second.ttl), (Some("stale"), Some(503), Some(376)));
+    assert_eq!((second.hit, second.stored, second.collapsed), (false, false, true));
+    assert_eq!((second.key.as_deref(), second.detail.as_deref()), (Some("k,;"), Some("w w")));
+    assert_eq!(second.other, [("x-own".to_owned(), Item::Token("*t/1".to_owned()))]);
 }
 
 #[test]
@@ -121,10 +97,6 @@ fn what_the_rfc_forbids_is_refused() {
         "a ; hit",
     ];
     for value in malformed {
-        assert!(
-            parse(value).is_err(),
-            "{value:?} was taken for {:?}",
-            parse(value)
-        );
+        assert!(parse(value).is_err(), "{value:?} was taken for {:?}", parse(value));
     }
 }

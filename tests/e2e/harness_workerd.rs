@@ -15,19 +15,8 @@ pub fn probe() -> Options {
 fn a_request_goes_to_the_origin_and_back() {
     let edge = probe().start();
     edge.origin.answer("/api/a", Answer::tile("first"));
-    edge.get("/api/a?x=1")
-        .expect(200)
-        .says("first")
-        .field("X-Edge", "passed")
-        .origin_requests(1);
-    assert_eq!(
-        (
-            edge.origin.count("/api/a"),
-            edge.origin.count("/api/a?x=1"),
-            edge.origin.count("/api/b")
-        ),
-        (1, 1, 0)
-    );
+    edge.get("/api/a?x=1").expect(200).says("first").field("X-Edge", "passed").origin_requests(1);
+    assert_eq!((edge.origin.count("/api/a"), edge.origin.count("/api/a?x=1"), edge.origin.count("/api/b")), (1, 1, 0));
     edge.get("/url").expect(200).origin_requests(0);
 }
 
@@ -52,10 +41,7 @@ fn variables_and_bindings_can_be_changed_and_left_out() {
     let call = Call::get("/vars").field("X-Token", OPERATOR_TOKEN);
     let said = ordinary.send(&call).expect(200).origin_requests(0).json();
     assert_eq!(said["vars"]["OPERATOR_TOKENS_SHA256"], said["hex"]);
-    assert_eq!(
-        said["vars"]["ORIGIN"],
-        format!("http://{}", ordinary.origin.address())
-    );
+    assert_eq!(said["vars"]["ORIGIN"], format!("http://{}", ordinary.origin.address()));
 
     let changed = probe()
         .var("TENANT", "a \"b\" \\ é")
@@ -65,27 +51,15 @@ fn variables_and_bindings_can_be_changed_and_left_out() {
     let changed = changed.start();
     let vars = changed.get("/vars").expect(200).origin_requests(0).json()["vars"].clone();
     assert_eq!(vars["TENANT"], "a \"b\" \\ é");
-    assert!(
-        said["vars"].get("ORIGIN_SECRET").is_some() && vars.get("ORIGIN_SECRET").is_none(),
-        "{vars}"
-    );
-    assert!(
-        vars.get("KV").is_none() && vars.get("LEDGER").is_none(),
-        "{vars}"
-    );
+    assert!(said["vars"].get("ORIGIN_SECRET").is_some() && vars.get("ORIGIN_SECRET").is_none(), "{vars}");
+    assert!(vars.get("KV").is_none() && vars.get("LEDGER").is_none(), "{vars}");
 }
 
 #[test]
 fn compatibility_flags_are_in_force() {
-    for (options, navigator) in [
-        (probe(), "object"),
-        (probe().flag("no_global_navigator"), "undefined"),
-    ] {
+    for (options, navigator) in [(probe(), "object"), (probe().flag("no_global_navigator"), "undefined")] {
         let edge = options.start();
-        assert_eq!(
-            edge.get("/vars").expect(200).origin_requests(0).json()["navigator"],
-            navigator
-        );
+        assert_eq!(edge.get("/vars").expect(200).origin_requests(0).json()["navigator"], navigator);
     }
 }
 
@@ -103,13 +77,6 @@ fn a_durable_object_keeps_its_rows_over_a_restart() {
 #[test]
 fn the_log_holds_what_the_worker_says() {
     let edge = probe().start();
-    edge.send(&Call::get("/log").field("X-Say", "a word for the log"))
-        .expect(200)
-        .origin_requests(0);
-    assert!(
-        edge.workerd
-            .wait_for_log("a word for the log", Duration::from_secs(5)),
-        "{}",
-        edge.workerd.log()
-    );
+    edge.send(&Call::get("/log").field("X-Say", "a word for the log")).expect(200).origin_requests(0);
+    assert!(edge.workerd.wait_for_log("a word for the log", Duration::from_secs(5)), "{}", edge.workerd.log());
 }

@@ -39,14 +39,8 @@ impl Server {
     /// Listens on a free port of the loopback interface.
     pub fn start(handler: impl Fn(Connection) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free loopback port");
-        let address = listener
-            .local_addr()
-            .expect("a bound listener has an address");
-        let server = Self {
-            address,
-            handler: Arc::new(handler),
-            running: Mutex::new(None),
-        };
+        let address = listener.local_addr().expect("a bound listener has an address");
+        let server = Self { address, handler: Arc::new(handler), running: Mutex::new(None) };
         server.run(listener);
         server
     }
@@ -64,10 +58,7 @@ impl Server {
         running.stop.store(true, Ordering::SeqCst);
         // A connection wakes the accepting thread, which then sees the flag.
         drop(TcpStream::connect(self.address));
-        running
-            .accepting
-            .join()
-            .expect("the accepting thread does not panic");
+        running.accepting.join().expect("the accepting thread does not panic");
         for connection in lock(&running.connections).values() {
             // It may be closed already.
             let _closed = connection.shutdown(Shutdown::Both);
@@ -80,11 +71,7 @@ impl Server {
         let listener = loop {
             match TcpListener::bind(self.address) {
                 Ok(listener) => break listener,
-                Err(error) => assert!(
-                    Instant::now() < until,
-                    "cannot listen on {} again: {error}",
-                    self.address
-                ),
+                Err(error) => assert!(Instant::now() < until, "cannot listen on {} again: {error}", self.address),
             }
             thread::sleep(Duration::from_millis(10));
         };
@@ -99,11 +86,7 @@ impl Server {
             let (stop, connections) = (Arc::clone(&stop), Arc::clone(&connections));
             move || accept(&listener, &handler, &stop, &connections)
         });
-        *lock(&self.running) = Some(Running {
-            stop,
-            connections,
-            accepting,
-        });
+        *lock(&self.running) = Some(Running { stop, connections, accepting });
     }
 }
 
@@ -113,12 +96,7 @@ impl Drop for Server {
     }
 }
 
-fn accept(
-    listener: &TcpListener,
-    handler: &Handler,
-    stop: &Stop,
-    connections: &Arc<Mutex<HashMap<u64, TcpStream>>>,
-) {
+fn accept(listener: &TcpListener, handler: &Handler, stop: &Stop, connections: &Arc<Mutex<HashMap<u64, TcpStream>>>) {
     let numbers = AtomicU64::new(0);
     for stream in listener.incoming() {
         if stop.load(Ordering::SeqCst) {
@@ -131,10 +109,7 @@ fn accept(
         lock(connections).insert(number, handle);
         let (handler, connections) = (Arc::clone(handler), Arc::clone(connections));
         thread::spawn(move || {
-            let _closed_at_the_end = Closing {
-                connections,
-                number,
-            };
+            let _closed_at_the_end = Closing { connections, number };
             handler(connection);
         });
     }
@@ -155,12 +130,5 @@ impl Drop for Closing {
 fn open(stream: TcpStream, stop: &Stop) -> io::Result<(Connection, TcpStream)> {
     stream.set_nodelay(true)?;
     let (writer, handle) = (stream.try_clone()?, stream.try_clone()?);
-    Ok((
-        Connection {
-            reader: BufReader::with_capacity(64 << 10, stream),
-            writer,
-            stop: Arc::clone(stop),
-        },
-        handle,
-    ))
+    Ok((Connection { reader: BufReader::with_capacity(64 << 10, stream), writer, stop: Arc::clone(stop) }, handle))
 }

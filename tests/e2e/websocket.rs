@@ -28,27 +28,18 @@ impl Socket {
             .field("Sec-WebSocket-Version", "13")
             .field("Sec-WebSocket-Key", KEY);
         let opened = call.open(address)?;
-        let accepted =
-            opened.fields.get("Sec-WebSocket-Accept") == Some(&derive_accept_key(KEY.as_bytes()));
+        let accepted = opened.fields.get("Sec-WebSocket-Accept") == Some(&derive_accept_key(KEY.as_bytes()));
         if opened.status != 101 || !accepted {
-            return Err(io::Error::other(format!(
-                "no WebSocket: {} {:?}",
-                opened.status, opened.fields
-            )));
+            return Err(io::Error::other(format!("no WebSocket: {} {:?}", opened.status, opened.fields)));
         }
         let fields = opened.fields.clone();
         let (stream, read_already) = opened.into_upgraded();
-        Ok(Self {
-            fields,
-            socket: WebSocket::from_partially_read(stream, read_already, Role::Client, None),
-        })
+        Ok(Self { fields, socket: WebSocket::from_partially_read(stream, read_already, Role::Client, None) })
     }
 
     /// Sends a text.
     pub fn say(&mut self, text: &str) {
-        self.socket
-            .send(Message::text(text))
-            .expect("the WebSocket is open");
+        self.socket.send(Message::text(text)).expect("the WebSocket is open");
     }
 
     /// The next text or bytes; `None` when the other side closed.

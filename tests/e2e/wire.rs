@@ -22,11 +22,7 @@ impl Fields {
     /// Every field of that name, in order.
     pub fn all(&self, name: &str) -> Vec<&str> {
         let same = |field: &&(String, String)| field.0.eq_ignore_ascii_case(name);
-        self.0
-            .iter()
-            .filter(same)
-            .map(|field| field.1.as_str())
-            .collect()
+        self.0.iter().filter(same).map(|field| field.1.as_str()).collect()
     }
 
     /// True if a field of that name is there.
@@ -41,10 +37,7 @@ impl Fields {
 
     /// Names alone, lower-case, in the order sent.
     pub fn names(&self) -> Vec<String> {
-        self.0
-            .iter()
-            .map(|field| field.0.to_ascii_lowercase())
-            .collect()
+        self.0.iter().map(|field| field.0.to_ascii_lowercase()).collect()
     }
 }
 
@@ -69,9 +62,7 @@ pub fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Head>> {
             return if raw.is_empty() { Ok(None) } else { Err(cut()) };
         }
         if !raw.ends_with(b"\r\n") || raw.len() > LONGEST_HEAD {
-            return Err(invalid(
-                "a head line does not end in CRLF, or the head is too long",
-            ));
+            return Err(invalid("a head line does not end in CRLF, or the head is too long"));
         }
         if raw.len() == before + 2 {
             break;
@@ -82,15 +73,11 @@ pub fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Head>> {
     let start = lines.next().unwrap_or_default().to_owned();
     let mut fields = Fields::default();
     for line in lines {
-        let (name, value) = line
-            .split_once(':')
-            .ok_or_else(|| invalid("a field without a colon"))?;
+        let (name, value) = line.split_once(':').ok_or_else(|| invalid("a field without a colon"))?;
         if name.is_empty() || name.contains([' ', '\t']) {
             return Err(invalid("white space in a field name"));
         }
-        fields
-            .0
-            .push((name.to_owned(), value.trim_matches([' ', '\t']).to_owned()));
+        fields.0.push((name.to_owned(), value.trim_matches([' ', '\t']).to_owned()));
     }
     Ok(Some(Head { start, fields, raw }))
 }
@@ -127,16 +114,11 @@ impl Framing {
             if coding.eq_ignore_ascii_case("chunked") && !fields.has("Content-Length") {
                 return Ok(Some(Self::Chunked));
             }
-            return Err(invalid(
-                "a transfer coding other than chunked, or a length beside it",
-            ));
+            return Err(invalid("a transfer coding other than chunked, or a length beside it"));
         }
         match fields.all("Content-Length").as_slice() {
             [] => Ok(None),
-            [one] => one
-                .parse()
-                .map(|n| Some(Self::Length(n)))
-                .map_err(|_| invalid("bad Content-Length")),
+            [one] => one.parse().map(|n| Some(Self::Length(n))).map_err(|_| invalid("bad Content-Length")),
             _ => Err(invalid("two Content-Length fields")),
         }
     }
@@ -155,18 +137,9 @@ pub struct BodyReader {
 impl BodyReader {
     /// A reader at the first byte of a body.
     pub fn new(framing: Framing) -> Self {
-        let left = if let Framing::Length(length) = framing {
-            length
-        } else {
-            0
-        };
+        let left = if let Framing::Length(length) = framing { length } else { 0 };
         let ended = matches!(framing, Framing::Empty | Framing::Length(0));
-        Self {
-            framing,
-            left,
-            inside_chunk: false,
-            ended,
-        }
+        Self { framing, left, inside_chunk: false, ended }
     }
 
     /// The next piece as it arrived, or `None` at the end that the framing promised.
@@ -180,18 +153,10 @@ impl BodyReader {
         let available = reader.fill_buf()?;
         if available.is_empty() {
             self.ended = true;
-            return if self.framing == Framing::UntilClose {
-                Ok(None)
-            } else {
-                Err(cut())
-            };
+            return if self.framing == Framing::UntilClose { Ok(None) } else { Err(cut()) };
         }
         let most = usize::try_from(self.left).unwrap_or(usize::MAX);
-        let take = if self.framing == Framing::UntilClose {
-            available.len()
-        } else {
-            available.len().min(most)
-        };
+        let take = if self.framing == Framing::UntilClose { available.len() } else { available.len().min(most) };
         let piece = available[..take].to_vec();
         reader.consume(take);
         self.left = self.left.saturating_sub(take as u64);
@@ -260,11 +225,7 @@ pub fn percent_decode(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let escape = if bytes[at] == b'%' {
-            text.get(at + 1..at + 3)
-        } else {
-            None
-        };
+        let escape = if bytes[at] == b'%' { text.get(at + 1..at + 3) } else { None };
         if let Some(byte) = escape.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
             out.push(byte);
             at += 3;
@@ -279,33 +240,19 @@ pub fn percent_decode(text: &str) -> String {
 /// Percent-encodes all but unreserved characters (RFC 3986, section 2.3).
 pub fn percent_encode(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes()
-        .map(|byte| {
-            if plain(byte) {
-                char::from(byte).to_string()
-            } else {
-                format!("%{byte:02X}")
-            }
-        })
-        .collect()
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 /// One parameter of a target's query, decoded.
 pub fn query_parameter(target: &str, name: &str) -> Option<String> {
     let (_, query) = target.split_once('?')?;
-    let of_that_name = |pair: &str| {
-        pair.split_once('=')
-            .filter(|(key, _)| *key == name)
-            .map(|(_, value)| percent_decode(value))
-    };
+    let of_that_name =
+        |pair: &str| pair.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| percent_decode(value));
     query.split('&').find_map(of_that_name)
 }
 
 fn cut() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::UnexpectedEof,
-        "the connection closed in the middle of a message",
-    )
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the connection closed in the middle of a message")
 }
 
 fn invalid(why: &str) -> io::Error {

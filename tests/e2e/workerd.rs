@@ -45,13 +45,7 @@ impl Workerd {
         let config = worker.write(&folder);
         let log = Arc::default();
         let process = Process::start(&binary, &folder, &config, &log);
-        Self {
-            binary,
-            folder,
-            config,
-            log,
-            process,
-        }
+        Self { binary, folder, config, log, process }
     }
 
     /// Kills the process and starts it again on the same storage, on a new port: every isolate is new.
@@ -99,13 +93,11 @@ impl Workerd {
 
     /// The peak counts from now on (proc(5), `clear_refs`).
     pub fn forget_peak(&self) {
-        fs::write(format!("/proc/{}/clear_refs", self.pid()), "5")
-            .expect("workerd's clear_refs can be written");
+        fs::write(format!("/proc/{}/clear_refs", self.pid()), "5").expect("workerd's clear_refs can be written");
     }
 
     fn memory(&self, name: &str) -> u64 {
-        let status =
-            fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("workerd is running");
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("workerd is running");
         let line = status.lines().find_map(|line| line.strip_prefix(name));
         let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
         kilobytes.expect("the kernel tells resident memory in kB") * 1024
@@ -137,12 +129,7 @@ impl Process {
             .unwrap_or_else(|error| panic!("{} does not start: {error}", binary.display()));
         // The shell's `read` ends when this process does, however it does.
         let guard = Command::new("sh")
-            .args([
-                "-c",
-                "read _; kill -9 \"$1\"; rm -rf \"$2\"",
-                "guard",
-                &child.id().to_string(),
-            ])
+            .args(["-c", "read _; kill -9 \"$1\"; rm -rf \"$2\"", "guard", &child.id().to_string()])
             .arg(folder)
             .stdin(Stdio::piped())
             .stderr(Stdio::null())
@@ -151,11 +138,7 @@ impl Process {
         capture(child.stdout.take(), log);
         capture(child.stderr.take(), log);
         let port = listening(control);
-        let mut process = Self {
-            child,
-            guard,
-            port: 0,
-        };
+        let mut process = Self { child, guard, port: 0 };
         match port {
             Ok(port) => process.port = port,
             Err(why) => {
@@ -194,10 +177,7 @@ fn listening(control: impl Read + Send + 'static) -> Result<u16, &'static str> {
     std::thread::spawn(move || {
         for line in BufReader::new(control).lines().map_while(Result::ok) {
             let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
-            if let Some(port) = event["port"]
-                .as_u64()
-                .and_then(|port| u16::try_from(port).ok())
-            {
+            if let Some(port) = event["port"].as_u64().and_then(|port| u16::try_from(port).ok()) {
                 // Nobody listens any more if the start was given up.
                 let _sent = sender.send(port);
             }
@@ -214,24 +194,22 @@ fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os(OVERRIDE) {
         return path.into();
     }
-    let packages = fs::read_dir(root().join("node_modules/@cloudflare"))
-        .into_iter()
-        .flatten()
-        .flatten();
+    let packages = fs::read_dir(root().join("node_modules/@cloudflare")).into_iter().flatten().flatten();
     let of_workerd = |name: &str| name.starts_with("workerd-");
     let mut binaries = packages
         .filter(|entry| entry.file_name().to_str().is_some_and(of_workerd))
         .map(|entry| entry.path().join("bin/workerd"));
     binaries.find(|path| path.is_file()).unwrap_or_else(|| {
-        panic!("there is no workerd in node_modules/@cloudflare: run `cargo xtask setup`, or name a binary in {OVERRIDE}")
+        panic!(
+            "there is no workerd in node_modules/@cloudflare: run `cargo xtask setup`, or name a binary in {OVERRIDE}"
+        )
     })
 }
 
 fn new_folder() -> PathBuf {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let folder =
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("e2e-{}-{number}", std::process::id()));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("e2e-{}-{number}", std::process::id()));
     // One may be left over from a killed run with the same process id.
     let _removed = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).expect("a temporary folder under target/");

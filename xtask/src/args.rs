@@ -43,10 +43,7 @@ pub struct Ports {
 
 impl Default for Ports {
     fn default() -> Self {
-        Self {
-            edge: 8787,
-            origin: 8788,
-        }
+        Self { edge: 8787, origin: 8788 }
     }
 }
 
@@ -110,9 +107,7 @@ fn parse_port(flag: &str, value: Option<&str>) -> Result<u16, String> {
     let value = value.ok_or_else(|| format!("{flag} needs a port number after it"))?;
     match value.parse() {
         Ok(port) if port > 0 => Ok(port),
-        _ => Err(format!(
-            "{flag} takes a port number from 1 to 65535, not `{value}`"
-        )),
+        _ => Err(format!("{flag} takes a port number from 1 to 65535, not `{value}`")),
     }
 }
 
@@ -162,16 +157,12 @@ mod tests {
         for bad in ["0", "65536", "-1", "http"] {
             check(
                 &format!("dev --port {bad}"),
-                Err(&format!(
-                    "--port takes a port number from 1 to 65535, not `{bad}`"
-                )),
+                Err(&format!("--port takes a port number from 1 to 65535, not `{bad}`")),
             );
         }
         check(
             "dev --port 8788",
-            Err(
-                "--port and --origin-port are both 8788: the Worker and the origin need a port each",
-            ),
+            Err("--port and --origin-port are both 8788: the Worker and the origin need a port each"),
         );
     }
 }

@@ -20,16 +20,8 @@ use crate::size::Size;
 use crate::toolchain::{TARGET, Toolchain};
 
 /// What the Worker is made from. `watch_dir` in wrangler.toml names those that are edited by hand.
-const INPUTS: [&str; 8] = [
-    "src",
-    "build.rs",
-    "rules.toml",
-    "Cargo.toml",
-    "Cargo.lock",
-    ".cargo",
-    "package-lock.json",
-    "xtask/src/build.rs",
-];
+const INPUTS: [&str; 8] =
+    ["src", "build.rs", "rules.toml", "Cargo.toml", "Cargo.lock", ".cargo", "package-lock.json", "xtask/src/build.rs"];
 
 /// Settings of cargo that change what it builds.
 const SETTINGS: [&str; 3] = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_DIR"];
@@ -44,10 +36,7 @@ pub fn build(project: &Project, ready: &Ready) -> Outcome<Size> {
     let stamp = project.state().join("build.stamp");
     let inputs = inputs(project, ready)?;
     if let Some(size) = unchanged(project, &stamp, &inputs)? {
-        say(&format!(
-            "the Worker in {OUT}/ is up to date: {}",
-            size.describe()
-        ));
+        say(&format!("the Worker in {OUT}/ is up to date: {}", size.describe()));
         return Ok(size);
     }
 
@@ -57,15 +46,8 @@ pub fn build(project: &Project, ready: &Ready) -> Outcome<Size> {
 
     let size = Size::of(project, &project.root.join(WASM))?;
     let outputs = outputs(project)?;
-    write_whole(
-        &stamp,
-        &format!("{inputs}\n{outputs}\n{} {}\n", size.raw, size.gzipped),
-    )?;
-    say(&format!(
-        "built the Worker into {OUT}/ in {:.1} s: {}",
-        started.elapsed().as_secs_f64(),
-        size.describe()
-    ));
+    write_whole(&stamp, &format!("{inputs}\n{outputs}\n{} {}\n", size.raw, size.gzipped))?;
+    say(&format!("built the Worker into {OUT}/ in {:.1} s: {}", started.elapsed().as_secs_f64(), size.describe()));
     Ok(size)
 }
 

@@ -15,13 +15,7 @@ use crate::run::{Long, command, output, path_with, say};
 use crate::toolchain::{TARGET, Toolchain, has_std};
 
 /// What has to be installed. `rust-web-llvm` only links to the linker, so the linker's own package is named as well.
-const PACKAGES: [&str; 5] = [
-    "rustc-web",
-    "cargo-web",
-    "rust-web-src",
-    "rust-web-llvm",
-    "lld-22",
-];
+const PACKAGES: [&str; 5] = ["rustc-web", "cargo-web", "rust-web-src", "rust-web-llvm", "lld-22"];
 
 /// Where Debian's packages put their programs.
 const DEBIAN_BIN: &str = "/usr/bin";
@@ -37,18 +31,11 @@ pub fn find(project: &Project) -> Option<Toolchain> {
     let version = compiler_version()?;
     let dir = library_dir()?;
     let stamp = fs::read_to_string(dir.join(STAMP)).ok()?;
-    let std_id = stamp
-        .strip_prefix(&version)?
-        .strip_prefix('\n')?
-        .lines()
-        .next()?;
+    let std_id = stamp.strip_prefix(&version)?.strip_prefix('\n')?.lines().next()?;
     if !has_std(&dir) {
         return None;
     }
-    Some(Toolchain::Debian {
-        bin: link_programs(project).ok()?,
-        std_id: std_id.to_owned(),
-    })
+    Some(Toolchain::Debian { bin: link_programs(project).ok()?, std_id: std_id.to_owned() })
 }
 
 /// Installs the compiler, builds the standard library and lays it in place.
@@ -71,37 +58,21 @@ pub fn install(project: &Project) -> Outcome<Toolchain> {
 /// Makes `command` find Debian's compiler in these folders, whatever rustup has set for its own.
 pub fn select(command: &mut Command, first: &[&Path]) {
     command.env("PATH", path_with(first));
-    for name in [
-        "RUSTUP_TOOLCHAIN",
-        "RUSTC",
-        "RUSTC_WRAPPER",
-        "RUSTC_WORKSPACE_WRAPPER",
-        "LD_LIBRARY_PATH",
-    ] {
+    for name in ["RUSTUP_TOOLCHAIN", "RUSTC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "LD_LIBRARY_PATH"] {
         command.env_remove(name);
     }
 }
 
 fn install_packages(project: &Project) -> Outcome {
     let apt = |what: &str, note: &str, args: &[&str]| {
-        Long {
-            what,
-            note,
-            log: project.cache.join("logs").join("apt.log"),
-            limit: Duration::from_mins(15),
-        }
-        .run(
+        Long { what, note, log: project.cache.join("logs").join("apt.log"), limit: Duration::from_mins(15) }.run(
             command("apt-get", &project.root)
                 .env("DEBIAN_FRONTEND", "noninteractive")
                 .args(["-o", "DPkg::Lock::Timeout=300", "-q"])
                 .args(args),
         )
     };
-    apt(
-        "apt-get update",
-        "once per machine, about 10 s; waits for the package lists",
-        &["update"],
-    )?;
+    apt("apt-get update", "once per machine, about 10 s; waits for the package lists", &["update"])?;
     let install = ["install", "-y", "--no-remove", "--no-install-recommends"];
     apt(
         &format!("apt-get install {}", PACKAGES.join(" ")),
@@ -111,16 +82,10 @@ fn install_packages(project: &Project) -> Outcome {
 }
 
 fn build_std(project: &Project) -> Outcome {
-    let version = compiler_version().ok_or_else(|| {
-        Failure::new(format!(
-            "{DEBIAN_BIN}/rustc does not run: reinstall rustc-web"
-        ))
-    })?;
-    let dir = library_dir().ok_or_else(|| {
-        Failure::new(format!(
-            "{DEBIAN_BIN}/rustc names no folder for {TARGET}: reinstall rustc-web"
-        ))
-    })?;
+    let version = compiler_version()
+        .ok_or_else(|| Failure::new(format!("{DEBIAN_BIN}/rustc does not run: reinstall rustc-web")))?;
+    let dir = library_dir()
+        .ok_or_else(|| Failure::new(format!("{DEBIAN_BIN}/rustc names no folder for {TARGET}: reinstall rustc-web")))?;
     let bin = link_programs(project)?;
 
     // An empty crate of its own, outside of any workspace.
@@ -148,16 +113,9 @@ fn build_std(project: &Project) -> Outcome {
     }
     .run(&mut cargo)?;
 
-    lay(
-        &target.join(TARGET).join("release").join("deps"),
-        &dir,
-        &version,
-    )?;
+    lay(&target.join(TARGET).join("release").join("deps"), &dir, &version)?;
     fs::remove_dir_all(&work).doing("remove", &work)?;
-    say(&format!(
-        "the standard library for wasm32 is in {}",
-        dir.display()
-    ));
+    say(&format!("the standard library for wasm32 is in {}", dir.display()));
     Ok(())
 }
 
@@ -178,9 +136,7 @@ fn lay(deps: &Path, dir: &Path, version: &str) -> Outcome {
             fs::rename(&part, dir.join(&name)).doing("write", &part)?;
         }
     }
-    let id = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |age| age.as_millis());
+    let id = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_millis());
     write_whole(&dir.join(STAMP), &format!("{version}\n{id}\n"))
 }
 

@@ -39,28 +39,15 @@ pub fn dev(project: &Project, ports: Ports) -> Outcome {
     let ready = setup(project)?;
     build(project, &ready)?;
     let mut cargo = command("cargo", &project.root);
-    shown(
-        "building the reference origin",
-        cargo.args(["build", "--quiet", "-p", "reference-origin"]),
-    )?;
+    shown("building the reference origin", cargo.args(["build", "--quiet", "-p", "reference-origin"]))?;
 
     say("starting the reference origin and wrangler dev");
     let origin = Group::spawn("the reference origin", &mut origin(project, ports.origin))?;
     let edge = Group::spawn("wrangler dev", &mut wrangler(project, ports)?)?;
     // Dropped, and so stopped, in this order: the edge before what it asks.
     let mut servers = [
-        Server {
-            name: "the Worker (wrangler dev)",
-            port: ports.edge,
-            health: "/healthz",
-            group: edge,
-        },
-        Server {
-            name: "the reference origin",
-            port: ports.origin,
-            health: "/dev/health",
-            group: origin,
-        },
+        Server { name: "the Worker (wrangler dev)", port: ports.edge, health: "/healthz", group: edge },
+        Server { name: "the reference origin", port: ports.origin, health: "/dev/health", group: origin },
     ];
 
     let outcome = wait_for_answers(&mut servers).and_then(|()| {
@@ -97,10 +84,7 @@ fn wrangler(project: &Project, ports: Ports) -> Outcome<Command> {
         .args(["dev", "--local", "--ip", "127.0.0.1"])
         .args(["--port", &ports.edge.to_string()])
         .args(["--inspector-port", &free_port()?.to_string()])
-        .args([
-            "--var",
-            &format!("ORIGIN:http://127.0.0.1:{}", ports.origin),
-        ])
+        .args(["--var", &format!("ORIGIN:http://127.0.0.1:{}", ports.origin)])
         .arg("--persist-to")
         .arg(state)
         .arg("--show-interactive-dev-session=false")
@@ -117,28 +101,13 @@ fn wait_for_answers(servers: &mut [Server]) -> Outcome {
     let mut waiting: Vec<usize> = (0..servers.len()).collect();
     while !waiting.is_empty() && !interrupted() {
         check_alive(servers)?;
-        waiting.retain(|&index| {
-            servers
-                .get(index)
-                .is_some_and(|server| !answers(server.port, server.health))
-        });
-        let names: Vec<_> = waiting
-            .iter()
-            .filter_map(|&index| servers.get(index))
-            .map(|server| server.name)
-            .collect();
+        waiting.retain(|&index| servers.get(index).is_some_and(|server| !answers(server.port, server.health)));
+        let names: Vec<_> = waiting.iter().filter_map(|&index| servers.get(index)).map(|server| server.name).collect();
         let names = names.join(" and ");
         if started.elapsed() > START_LIMIT {
-            return Err(Failure::new(format!(
-                "{names} did not answer within {} s",
-                START_LIMIT.as_secs()
-            )));
+            return Err(Failure::new(format!("{names} did not answer within {} s", START_LIMIT.as_secs())));
         }
-        progress.beat(
-            &format!("waiting for {names} to answer"),
-            started.elapsed(),
-            Path::new(""),
-        );
+        progress.beat(&format!("waiting for {names} to answer"), started.elapsed(), Path::new(""));
         thread::sleep(TICK * 4);
     }
     progress.clear();
@@ -157,11 +126,7 @@ fn watch(servers: &mut [Server]) -> Outcome {
 fn check_alive(servers: &mut [Server]) -> Outcome {
     for server in servers {
         if let Some(status) = server.group.poll()? {
-            return Err(Failure::new(format!(
-                "{} ended by itself with {}",
-                server.name,
-                ending(status)
-            )));
+            return Err(Failure::new(format!("{} ended by itself with {}", server.name, ending(status))));
         }
     }
     Ok(())
@@ -191,8 +156,7 @@ fn answers(port: u16, path: &str) -> bool {
     let probe = || {
         let mut stream = TcpStream::connect_timeout(&local(port), PROBE_LIMIT)?;
         stream.set_read_timeout(Some(PROBE_LIMIT))?;
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes())?;
         let mut start = [0; 12];
         stream.read_exact(&mut start)?;
@@ -229,10 +193,7 @@ mod tests {
         let listener = TcpListener::bind(local(0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let text = check_free(port, "--origin-port").unwrap_err().0;
-        assert!(
-            text.starts_with(&format!("port {port} cannot be used")),
-            "{text}"
-        );
+        assert!(text.starts_with(&format!("port {port} cannot be used")), "{text}");
         assert!(text.ends_with("`--origin-port <n>`"), "{text}");
         drop(listener);
         assert_eq!(check_free(port, "--port"), Ok(()));
@@ -240,10 +201,7 @@ mod tests {
 
     #[test]
     fn the_welcome_names_both_ports_and_three_things_to_try() {
-        let ports = Ports {
-            edge: 9000,
-            origin: 9001,
-        };
+        let ports = Ports { edge: 9000, origin: 9001 };
         let text = welcome(ports, Duration::from_secs(3));
         assert_eq!(text.matches("  curl ").count(), 3);
         assert!(text.contains(":9000\n") && text.contains(":9001\n"));

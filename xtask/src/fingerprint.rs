@@ -28,11 +28,7 @@ impl Fingerprint {
     /// Adds the content of a file of the project; that it is absent counts as well.
     pub fn file(&mut self, root: &Path, file: &Path) -> Outcome {
         let path = root.join(file);
-        let content = if path.is_file() {
-            Some(fs::read(&path).doing("read", &path)?)
-        } else {
-            None
-        };
+        let content = if path.is_file() { Some(fs::read(&path).doing("read", &path)?) } else { None };
         ("file", file, content).hash(&mut self.0);
         Ok(())
     }

@@ -33,8 +33,7 @@ static HANDLER: OnceLock<bool> = OnceLock::new();
 
 /// From here on Ctrl-C, SIGTERM and SIGHUP are noted and no longer end the process.
 pub fn note_interrupts() {
-    HANDLER
-        .get_or_init(|| ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::SeqCst)).is_ok());
+    HANDLER.get_or_init(|| ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::SeqCst)).is_ok());
 }
 
 /// True after Ctrl-C, SIGTERM or SIGHUP.
@@ -72,20 +71,16 @@ impl Group {
             .process_group(0)
             .spawn()
             .ok();
-        Ok(Self {
-            name: name.to_owned(),
-            child,
-            guard,
-            ended: None,
-        })
+        Ok(Self { name: name.to_owned(), child, guard, ended: None })
     }
 
     /// The child's exit status, once it has ended.
     pub fn poll(&mut self) -> Outcome<Option<ExitStatus>> {
         if self.ended.is_none() {
-            self.ended = self.child.try_wait().map_err(|error| {
-                Failure::new(format!("could not wait for {}: {error}", self.name))
-            })?;
+            self.ended = self
+                .child
+                .try_wait()
+                .map_err(|error| Failure::new(format!("could not wait for {}: {error}", self.name)))?;
         }
         Ok(self.ended)
     }
@@ -162,9 +157,7 @@ fn cannot_start(name: &str, command: &Command, error: &io::Error) -> Failure {
             "{name} needs the program `{program}`, which was not found: install it and run this again"
         ))
     } else {
-        Failure::new(format!(
-            "{name}: could not start `{program}`: {error}; check that the program may be run"
-        ))
+        Failure::new(format!("{name}: could not start `{program}`: {error}; check that the program may be run"))
     }
 }
 

@@ -32,20 +32,14 @@ impl Lock {
                 Err(TryLockError::Error(error)) => return Err(error).doing("lock", path),
             }
             if !told {
-                say(&format!(
-                    "another xtask is busy with {what}; waiting for it"
-                ));
+                say(&format!("another xtask is busy with {what}; waiting for it"));
                 told = true;
             }
             if interrupted() {
                 progress.clear();
                 return Err(interruption());
             }
-            progress.beat(
-                &format!("waiting for {what}"),
-                started.elapsed(),
-                Path::new(""),
-            );
+            progress.beat(&format!("waiting for {what}"), started.elapsed(), Path::new(""));
             thread::sleep(Duration::from_millis(100));
         }
         progress.clear();

@@ -47,8 +47,7 @@ fn major(text: &str) -> Option<u32> {
 /// True where the packages that the lock file names are installed.
 pub fn installed(project: &Project) -> Outcome<bool> {
     let bin = project.npm_bin();
-    Ok(holds(&stamp(project), &wanted(project)?)
-        && PROGRAMS.iter().all(|program| bin.join(program).exists()))
+    Ok(holds(&stamp(project), &wanted(project)?) && PROGRAMS.iter().all(|program| bin.join(program).exists()))
 }
 
 /// Installs the packages. The caller holds the clone's lock.

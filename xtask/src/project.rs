@@ -19,8 +19,8 @@ impl Project {
     /// Finds the clone by this crate's place in it, and the cache by the environment.
     pub fn locate() -> Outcome<Self> {
         // Cargo sets the variable for `cargo run`; the compiled-in value serves a binary that is started by hand.
-        let manifest = env::var_os("CARGO_MANIFEST_DIR")
-            .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+        let manifest =
+            env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
         let root = manifest
             .parent()
             .filter(|root| root.join("wrangler.toml").is_file())
@@ -47,21 +47,16 @@ impl Project {
 
     /// Cargo's target directory.
     pub fn target(&self) -> PathBuf {
-        env::var_os("CARGO_TARGET_DIR")
-            .map_or_else(|| self.root.join("target"), |dir| self.root.join(dir))
+        env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.root.join("target"), |dir| self.root.join(dir))
     }
 
     /// The version of a package that Cargo.lock pins.
     pub fn locked_version(&self, package: &str) -> Outcome<String> {
         let path = self.root.join("Cargo.lock");
         let text = fs::read_to_string(&path).doing("read", &path)?;
-        locked_version(&text, package)
-            .map(str::to_owned)
-            .ok_or_else(|| {
-                Failure::new(format!(
-                    "Cargo.lock has no package `{package}`: run `cargo update --workspace`"
-                ))
-            })
+        locked_version(&text, package).map(str::to_owned).ok_or_else(|| {
+            Failure::new(format!("Cargo.lock has no package `{package}`: run `cargo update --workspace`"))
+        })
     }
 }
 
@@ -92,9 +87,7 @@ fn locked_version<'a>(lock: &'a str, package: &str) -> Option<&'a str> {
 
 /// The value of a line `key = "value"`.
 fn quoted<'a>(line: &'a str, key: &str) -> Option<&'a str> {
-    line.strip_prefix(key)?
-        .strip_prefix(" = \"")?
-        .strip_suffix('"')
+    line.strip_prefix(key)?.strip_prefix(" = \"")?.strip_suffix('"')
 }
 
 /// True where the file at `path` holds exactly `content`.
@@ -134,25 +127,16 @@ mod tests {
 
     #[test]
     fn a_lock_file_that_ends_after_a_name_pins_nothing() {
-        assert_eq!(
-            locked_version("[[package]]\nname = \"worker\"", "worker"),
-            None
-        );
+        assert_eq!(locked_version("[[package]]\nname = \"worker\"", "worker"), None);
     }
 
     #[test]
     fn the_cache_follows_xdg_then_home_and_a_relative_xdg_is_ignored() {
         let home = Some(PathBuf::from("/home/ada"));
         let at = |xdg: &str| cache_root(Some(xdg.into()), home.clone());
-        assert_eq!(
-            at("/var/cache/ada"),
-            Ok("/var/cache/ada/hotrod-edge".into())
-        );
+        assert_eq!(at("/var/cache/ada"), Ok("/var/cache/ada/hotrod-edge".into()));
         assert_eq!(at("cache"), Ok("/home/ada/.cache/hotrod-edge".into()));
-        assert_eq!(
-            cache_root(None, home.clone()),
-            Ok("/home/ada/.cache/hotrod-edge".into())
-        );
+        assert_eq!(cache_root(None, home.clone()), Ok("/home/ada/.cache/hotrod-edge".into()));
         assert!(cache_root(None, None).is_err());
     }
 }

@@ -26,10 +26,7 @@ pub fn command(program: impl Into<OsString>, dir: &Path) -> Command {
         let name = key.to_string_lossy();
         if name.starts_with("CARGO_PKG_")
             || name.starts_with("CARGO_BIN_")
-            || matches!(
-                &*name,
-                "CARGO" | "CARGO_MANIFEST_DIR" | "CARGO_MANIFEST_PATH" | "CARGO_CRATE_NAME"
-            )
+            || matches!(&*name, "CARGO" | "CARGO_MANIFEST_DIR" | "CARGO_MANIFEST_PATH" | "CARGO_CRATE_NAME")
         {
             command.env_remove(&key);
         }
@@ -48,27 +45,13 @@ pub fn path_with(first: &[&Path]) -> OsString {
 /// Runs a command whose output is shown as it comes.
 pub fn shown(what: &str, command: &mut Command) -> Outcome {
     let status = Group::spawn(what, command)?.wait()?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(Failure::new(format!(
-            "{what} failed with {}",
-            ending(status)
-        )))
-    }
+    if status.success() { Ok(()) } else { Err(Failure::new(format!("{what} failed with {}", ending(status)))) }
 }
 
 /// What a command printed, or nothing where it could not be started or failed.
 pub fn output(command: &mut Command) -> Option<String> {
-    let output = command
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// A long step: its output goes to a log, and progress lines say what it is doing and for how long.
@@ -122,11 +105,7 @@ impl Long<'_> {
         };
         progress.clear();
         if status.success() {
-            say(&format!(
-                "{}: done in {:.1} s",
-                self.what,
-                started.elapsed().as_secs_f64()
-            ));
+            say(&format!("{}: done in {:.1} s", self.what, started.elapsed().as_secs_f64()));
             return Ok(());
         }
         eprintln!("{}", tail(&self.log, TAIL_LINES));
@@ -157,20 +136,12 @@ pub struct Progress {
 impl Progress {
     /// A progress line that starts now.
     pub fn new() -> Self {
-        Self {
-            terminal: io::stdout().is_terminal(),
-            last: Instant::now(),
-            drawn: false,
-        }
+        Self { terminal: io::stdout().is_terminal(), last: Instant::now(), drawn: false }
     }
 
     /// Says, when it is time to, what is waited for and since when.
     pub fn beat(&mut self, what: &str, elapsed: Duration, log: &Path) {
-        let pause = if self.terminal {
-            Duration::from_millis(500)
-        } else {
-            BEAT
-        };
+        let pause = if self.terminal { Duration::from_millis(500) } else { BEAT };
         if self.last.elapsed() < pause {
             return;
         }
@@ -211,14 +182,8 @@ pub fn tail(log: &Path, lines: usize) -> String {
 }
 
 fn last_lines(text: &str, count: usize) -> String {
-    let lines: Vec<&str> = text
-        .split(['\n', '\r'])
-        .filter(|line| !line.trim().is_empty())
-        .collect();
-    lines
-        .get(lines.len().saturating_sub(count)..)
-        .unwrap_or_default()
-        .join("\n")
+    let lines: Vec<&str> = text.split(['\n', '\r']).filter(|line| !line.trim().is_empty()).collect();
+    lines.get(lines.len().saturating_sub(count)..).unwrap_or_default().join("\n")
 }
 
 #[cfg(test)]

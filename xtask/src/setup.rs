@@ -30,13 +30,9 @@ pub fn setup(project: &Project) -> Outcome<Ready> {
     let tools = [Tool::worker_build(), Tool::wasm_bindgen(project)?];
 
     let mut installed = Vec::new();
-    let missing_shared = toolchain::find(project).is_none()
-        || tools.iter().any(|tool| !tool.present(&project.cache));
+    let missing_shared = toolchain::find(project).is_none() || tools.iter().any(|tool| !tool.present(&project.cache));
     if missing_shared {
-        let _lock = Lock::take(
-            &project.cache.join("setup.lock"),
-            "the tools that all clones share",
-        )?;
+        let _lock = Lock::take(&project.cache.join("setup.lock"), "the tools that all clones share")?;
         toolchain::ensure(project)?;
         for tool in &tools {
             // Whoever held the lock before may have installed it.
@@ -47,10 +43,7 @@ pub fn setup(project: &Project) -> Outcome<Ready> {
         }
     }
     if !node::installed(project)? {
-        let _lock = Lock::take(
-            &project.state().join("setup.lock"),
-            "the npm packages of this clone",
-        )?;
+        let _lock = Lock::take(&project.state().join("setup.lock"), "the npm packages of this clone")?;
         if !node::installed(project)? {
             node::install(project)?;
             installed.push("npm packages");
@@ -69,15 +62,10 @@ pub fn setup(project: &Project) -> Outcome<Ready> {
     } else {
         say(&format!("setup is complete ({seconds:.1} s)"));
     }
-    let toolchain = toolchain::find(project).ok_or_else(|| {
-        Failure::new("the wasm32 target vanished during setup: run `cargo xtask setup` again")
-    })?;
+    let toolchain = toolchain::find(project)
+        .ok_or_else(|| Failure::new("the wasm32 target vanished during setup: run `cargo xtask setup` again"))?;
     let [worker_build, wasm_bindgen] = tools;
-    Ok(Ready {
-        toolchain,
-        worker_build,
-        wasm_bindgen,
-    })
+    Ok(Ready { toolchain, worker_build, wasm_bindgen })
 }
 
 /// The tools and the reference origin's `SQLite` are linked and compiled with it.
@@ -108,10 +96,7 @@ fn ensure_component(project: &Project, component: &str) -> Outcome {
 
 /// Local secrets start as a copy of the example; an existing file is never touched.
 fn copy_dev_vars(project: &Project) -> Outcome<bool> {
-    let (example, own) = (
-        project.root.join(".dev.vars.example"),
-        project.root.join(".dev.vars"),
-    );
+    let (example, own) = (project.root.join(".dev.vars.example"), project.root.join(".dev.vars"));
     if own.exists() || !example.is_file() {
         return Ok(false);
     }

@@ -29,21 +29,13 @@ impl Size {
         output(node.args(["-e", MEASURE]).arg(wasm))
             .as_deref()
             .and_then(Self::parse)
-            .ok_or_else(|| {
-                Failure::new(format!(
-                    "could not measure {}: run `cargo xtask build` again",
-                    wasm.display()
-                ))
-            })
+            .ok_or_else(|| Failure::new(format!("could not measure {}: run `cargo xtask build` again", wasm.display())))
     }
 
     /// Reads `raw gzipped`.
     pub fn parse(text: &str) -> Option<Self> {
         let (raw, gzipped) = text.trim().split_once(' ')?;
-        Some(Self {
-            raw: raw.parse().ok()?,
-            gzipped: gzipped.parse().ok()?,
-        })
+        Some(Self { raw: raw.parse().ok()?, gzipped: gzipped.parse().ok()? })
     }
 
     /// The two sizes, for people.
@@ -75,10 +67,7 @@ mod tests {
 
     #[track_caller]
     fn check(gzipped: u64, fits: bool) {
-        let size = Size {
-            raw: 400_000,
-            gzipped,
-        };
+        let size = Size { raw: 400_000, gzipped };
         assert_eq!(size.judge().is_ok(), fits, "{gzipped}");
     }
 
@@ -91,19 +80,13 @@ mod tests {
 
     #[test]
     fn a_size_over_budget_says_by_how_much() {
-        let size = Size {
-            raw: 400_000,
-            gzipped: BUDGET + 7,
-        };
+        let size = Size { raw: 400_000, gzipped: BUDGET + 7 };
         assert!(size.judge().unwrap_err().0.contains(", 7 over the budget"));
     }
 
     #[test]
     fn sizes_are_two_numbers_with_a_space_between() {
-        let both = Some(Size {
-            raw: 103_000,
-            gzipped: 38_000,
-        });
+        let both = Some(Size { raw: 103_000, gzipped: 38_000 });
         assert_eq!(Size::parse("103000 38000\n"), both);
         for bad in ["", "103000", "a b", "1 2 3", "-1 2"] {
             assert_eq!(Size::parse(bad), None, "{bad}");

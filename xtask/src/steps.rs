@@ -32,63 +32,23 @@ enum Work {
 
 /// The fast part.
 const CHECK: &[Step] = &[
-    Step {
-        name: "formatting",
-        work: Work::Cargo(&["fmt", "--all", "--check"]),
-    },
-    Step {
-        name: "lints",
-        work: Work::Cargo(&[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ]),
-    },
-    Step {
-        name: "docs",
-        work: Work::Docs(&["doc", "--workspace", "--no-deps"]),
-    },
-    Step {
-        name: "native tests",
-        work: Work::Cargo(&["test", "-p", "hotrod-edge", "--lib", "--test", "it"]),
-    },
-    Step {
-        name: "doc tests",
-        work: Work::Cargo(&["test", "-p", "hotrod-edge", "--doc"]),
-    },
-    Step {
-        name: "origin and xtask tests",
-        work: Work::Cargo(&["test", "-p", "reference-origin", "-p", "xtask"]),
-    },
+    Step { name: "formatting", work: Work::Cargo(&["fmt", "--all", "--check"]) },
+    Step { name: "lints", work: Work::Cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]) },
+    Step { name: "docs", work: Work::Docs(&["doc", "--workspace", "--no-deps"]) },
+    Step { name: "native tests", work: Work::Cargo(&["test", "-p", "hotrod-edge", "--lib", "--test", "it"]) },
+    Step { name: "doc tests", work: Work::Cargo(&["test", "-p", "hotrod-edge", "--doc"]) },
+    Step { name: "origin and xtask tests", work: Work::Cargo(&["test", "-p", "reference-origin", "-p", "xtask"]) },
 ];
 
 /// What `test` does before the fast part.
-const BEFORE: &[Step] = &[Step {
-    name: "setup",
-    work: Work::Setup,
-}];
+const BEFORE: &[Step] = &[Step { name: "setup", work: Work::Setup }];
 
 /// What `test` does after the fast part.
 const AFTER: &[Step] = &[
-    Step {
-        name: "wasm build",
-        work: Work::Build,
-    },
-    Step {
-        name: "wasm size",
-        work: Work::Budget,
-    },
-    Step {
-        name: "origin build",
-        work: Work::Cargo(&["build", "-p", "reference-origin"]),
-    },
-    Step {
-        name: "end-to-end tests",
-        work: Work::Cargo(&["test", "-p", "hotrod-edge", "--test", "e2e"]),
-    },
+    Step { name: "wasm build", work: Work::Build },
+    Step { name: "wasm size", work: Work::Budget },
+    Step { name: "origin build", work: Work::Cargo(&["build", "-p", "reference-origin"]) },
+    Step { name: "end-to-end tests", work: Work::Cargo(&["test", "-p", "hotrod-edge", "--test", "e2e"]) },
 ];
 
 /// Runs the fast part.
@@ -137,9 +97,7 @@ fn run(project: &Project, parts: &[&[Step]], long: bool) -> Outcome {
                 Err(_) => Verdict::Failed(spent),
             },
         ));
-        failure = outcome
-            .err()
-            .map(|cause| Failure::new(format!("step \"{}\" failed: {cause}", step.name)));
+        failure = outcome.err().map(|cause| Failure::new(format!("step \"{}\" failed: {cause}", step.name)));
     }
     println!("\n{}", table(&rows, started.elapsed()));
     failure.map_or(Ok(()), Err)
@@ -156,9 +114,7 @@ fn perform(project: &Project, work: &Work, long: bool, found: &mut Found) -> Out
             found.size = Some(build(project, &ready)?);
         }
         Work::Budget => {
-            let size = found
-                .size
-                .ok_or_else(|| Failure::new("nothing was built"))?;
+            let size = found.size.ok_or_else(|| Failure::new("nothing was built"))?;
             say(&size.describe());
             size.judge()?;
         }
@@ -171,9 +127,7 @@ fn perform(project: &Project, work: &Work, long: bool, found: &mut Found) -> Out
 fn cargo(project: &Project, args: &[&str], long: bool, rustdoc_flags: Option<&str>) -> Outcome {
     let mut cargo = command("cargo", &project.root);
     // End-to-end tests start wrangler and workerd, and want the Node that npm installed for them.
-    cargo
-        .args(args)
-        .env("PATH", path_with(&[&project.npm_bin()]));
+    cargo.args(args).env("PATH", path_with(&[&project.npm_bin()]));
     if long {
         cargo.env("HOTROD_LONG", "1");
     }
@@ -186,10 +140,7 @@ fn cargo(project: &Project, args: &[&str], long: bool, rustdoc_flags: Option<&st
 /// One line per step, and the sum.
 fn table(rows: &[(&str, Verdict)], total: Duration) -> String {
     let line = |name: &str, seconds: Option<Duration>, word: &str| {
-        let seconds = seconds.map_or_else(
-            || "-".to_owned(),
-            |spent| format!("{:.1} s", spent.as_secs_f64()),
-        );
+        let seconds = seconds.map_or_else(|| "-".to_owned(), |spent| format!("{:.1} s", spent.as_secs_f64()));
         format!("  {name:<24}{seconds:>10}  {word}")
     };
     let mut lines: Vec<String> = rows
@@ -200,14 +151,8 @@ fn table(rows: &[(&str, Verdict)], total: Duration) -> String {
             Verdict::NotRun => line(name, None, "not run"),
         })
         .collect();
-    let whole = rows
-        .iter()
-        .all(|(_, verdict)| matches!(verdict, Verdict::Passed(_)));
-    lines.push(line(
-        "total",
-        Some(total),
-        if whole { "passed" } else { "FAILED" },
-    ));
+    let whole = rows.iter().all(|(_, verdict)| matches!(verdict, Verdict::Passed(_)));
+    lines.push(line("total", Some(total), if whole { "passed" } else { "FAILED" }));
     lines.join("\n")
 }
 
@@ -218,11 +163,8 @@ mod tests {
     #[test]
     fn the_table_has_a_line_for_each_step_also_for_those_that_did_not_run() {
         let second = Duration::from_secs(1);
-        let rows = [
-            ("setup", Verdict::Passed(second)),
-            ("lints", Verdict::Failed(second * 2)),
-            ("docs", Verdict::NotRun),
-        ];
+        let rows =
+            [("setup", Verdict::Passed(second)), ("lints", Verdict::Failed(second * 2)), ("docs", Verdict::NotRun)];
         let expected = "  setup                        1.0 s  passed\n  \
             lints                        2.0 s  FAILED\n  \
             docs                             -  not run\n  \
@@ -233,11 +175,7 @@ mod tests {
 
     #[test]
     fn no_two_steps_have_one_name() {
-        let mut names: Vec<_> = [BEFORE, CHECK, AFTER]
-            .into_iter()
-            .flatten()
-            .map(|step| step.name)
-            .collect();
+        let mut names: Vec<_> = [BEFORE, CHECK, AFTER].into_iter().flatten().map(|step| step.name).collect();
         let all = names.len();
         names.sort_unstable();
         names.dedup();

@@ -51,9 +51,7 @@ pub fn ensure(project: &Project) -> Outcome<Toolchain> {
 
 fn ask_rustup(project: &Project) -> Outcome {
     if output(command("rustup", &project.root).arg("--version")).is_none() {
-        return Err(Failure::new(format!(
-            "rustc has no {TARGET} target and there is no rustup to add it"
-        )));
+        return Err(Failure::new(format!("rustc has no {TARGET} target and there is no rustup to add it")));
     }
     Long {
         what: &format!("adding the {TARGET} target to this Rust toolchain"),
@@ -62,17 +60,12 @@ fn ask_rustup(project: &Project) -> Outcome {
         limit: Duration::from_mins(5),
     }
     .run(command("rustup", &project.root).args(["target", "add", TARGET]))
-    .map_err(|_| {
-        Failure::new(format!(
-            "rustup could not add {TARGET}; trying Debian's packages instead"
-        ))
-    })
+    .map_err(|_| Failure::new(format!("rustup could not add {TARGET}; trying Debian's packages instead")))
 }
 
 fn ordinary_has_target(project: &Project) -> bool {
     let mut rustc = command("rustc", &project.root);
-    output(rustc.args(["--print", "target-libdir", "--target", TARGET]))
-        .is_some_and(|dir| has_std(Path::new(&dir)))
+    output(rustc.args(["--print", "target-libdir", "--target", TARGET])).is_some_and(|dir| has_std(Path::new(&dir)))
 }
 
 /// True where a library folder holds a standard library.

@@ -55,17 +55,14 @@ impl Tool {
     }
 
     fn home(&self, cache: &Path) -> PathBuf {
-        cache
-            .join("tools")
-            .join(format!("{}-{}", self.package, self.version))
+        cache.join("tools").join(format!("{}-{}", self.package, self.version))
     }
 
     /// True where the program is there, runs, and is of the right version.
     pub fn present(&self, cache: &Path) -> bool {
         let path = self.path(cache);
         path.is_file()
-            && output(command(&path, cache).arg("--version"))
-                .is_some_and(|text| names_version(&text, &self.version))
+            && output(command(&path, cache).arg("--version")).is_some_and(|text| names_version(&text, &self.version))
     }
 
     /// Installs the program. The caller holds the cache's lock.
@@ -73,10 +70,7 @@ impl Tool {
         let what = format!("building {} {}", self.package, self.version);
         let home = self.home(&project.cache);
         let part = home.with_file_name(format!("{}-{}.part", self.package, self.version));
-        let target = project
-            .cache
-            .join("building")
-            .join(format!("{}-{}", self.package, self.version));
+        let target = project.cache.join("building").join(format!("{}-{}", self.package, self.version));
         for dir in [&part, &home] {
             if dir.exists() {
                 fs::remove_dir_all(dir).doing("remove", dir)?;
@@ -101,10 +95,7 @@ impl Tool {
             Long {
                 what: &what,
                 note: self.note,
-                log: project
-                    .cache
-                    .join("logs")
-                    .join(format!("{}.log", self.package)),
+                log: project.cache.join("logs").join(format!("{}.log", self.package)),
                 limit: Duration::from_hours(1),
             }
             .run(&mut cargo)
@@ -133,8 +124,7 @@ impl Tool {
 
 /// True where one of the words of a `--version` line is the version.
 fn names_version(text: &str, version: &str) -> bool {
-    text.split_whitespace()
-        .any(|word| word.trim_start_matches('v') == version)
+    text.split_whitespace().any(|word| word.trim_start_matches('v') == version)
 }
 
 #[cfg(test)]
@@ -159,9 +149,6 @@ mod tests {
     #[test]
     fn each_version_of_a_tool_has_a_folder_of_its_own() {
         let tool = Tool::worker_build();
-        assert_eq!(
-            tool.path(Path::new("/c")),
-            Path::new("/c/tools/worker-build-0.8.7/bin/worker-build")
-        );
+        assert_eq!(tool.path(Path::new("/c")), Path::new("/c/tools/worker-build-0.8.7/bin/worker-build"));
     }
 }

@@ -81,9 +81,7 @@ impl Answer {
 
     /// A dashboard tile in the origin's envelope: `fact` is what the tile says, and what tests compare.
     pub fn tile(fact: &str) -> Self {
-        Self::json(
-            &json!({"status": "ok", "source": "fresh", "fact": {"says": fact}, "data": {"rows": [1, 2, 3]}}),
-        )
+        Self::json(&json!({"status": "ok", "source": "fresh", "fact": {"says": fact}, "data": {"rows": [1, 2, 3]}}))
     }
 
     /// An empty answer of that status.
@@ -105,35 +103,23 @@ impl Answer {
 
     /// Server-sent events, each after its wait; the connection closes after the last.
     pub fn events(events: impl IntoIterator<Item = (Wait, &'static str)>) -> Self {
-        let events: Vec<_> = events
-            .into_iter()
-            .map(|(wait, data)| (wait, format!("data: {data}\n\n")))
-            .collect();
+        let events: Vec<_> = events.into_iter().map(|(wait, data)| (wait, format!("data: {data}\n\n"))).collect();
         Self::new(200, "text/event-stream", Content::Events(events.into())).chunked()
     }
 
     /// A WebSocket that says back what it hears.
     pub fn websocket_echo() -> Self {
-        Self {
-            content: Content::WebSocketEcho,
-            ..Self::empty(101)
-        }
+        Self { content: Content::WebSocketEcho, ..Self::empty(101) }
     }
 
     /// These bytes and nothing else, head included; then the connection closes.
     pub fn verbatim(message: impl AsRef<[u8]>) -> Self {
-        Self {
-            content: Content::Verbatim(message.as_ref().into()),
-            ..Self::empty(200)
-        }
+        Self { content: Content::Verbatim(message.as_ref().into()), ..Self::empty(200) }
     }
 
     /// The connection closes without an answer.
     pub fn none() -> Self {
-        Self {
-            content: Content::Nothing,
-            ..Self::empty(200)
-        }
+        Self { content: Content::Nothing, ..Self::empty(200) }
     }
 
     /// Another status.
@@ -145,8 +131,7 @@ impl Answer {
     /// One more field, after the others; `Content-Type` replaces the one there is.
     pub fn field(mut self, name: &str, value: &str) -> Self {
         if name.eq_ignore_ascii_case("Content-Type") {
-            self.fields
-                .retain(|field| !field.0.eq_ignore_ascii_case(name));
+            self.fields.retain(|field| !field.0.eq_ignore_ascii_case(name));
         }
         self.fields.push((name.to_owned(), value.to_owned()));
         self
@@ -201,8 +186,7 @@ const PERIOD: usize = 251;
 /// The bytes of the pattern between two places.
 pub(super) fn pattern(from: u64, to: u64) -> &'static [u8] {
     static REPEATED: OnceLock<Vec<u8>> = OnceLock::new();
-    let repeated =
-        REPEATED.get_or_init(|| (0..=250).cycle().take(PATTERN_PIECE + PERIOD).collect());
+    let repeated = REPEATED.get_or_init(|| (0..=250).cycle().take(PATTERN_PIECE + PERIOD).collect());
     let start = index(from % PERIOD as u64);
     &repeated[start..start + index(to - from)]
 }
@@ -224,8 +208,7 @@ pub fn is_pattern(offset: u64, bytes: &[u8]) -> bool {
 
 /// A valid gzip file with these contents (stored, not deflated).
 pub fn gzip(contents: &[u8]) -> Vec<u8> {
-    let length =
-        u16::try_from(contents.len()).expect("one stored block holds at most 65,535 bytes");
+    let length = u16::try_from(contents.len()).expect("one stored block holds at most 65,535 bytes");
     let mut file = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255, 1];
     file.extend_from_slice(&length.to_le_bytes());
     file.extend_from_slice(&(!length).to_le_bytes());
@@ -237,11 +220,7 @@ pub fn gzip(contents: &[u8]) -> Vec<u8> {
 
 fn crc32(bytes: &[u8]) -> u32 {
     let fold = |crc: u32| {
-        if crc & 1 == 1 {
-            (crc >> 1) ^ 0xedb8_8320
-        } else {
-            crc >> 1
-        }
+        if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 }
     };
     let step = |crc: u32, byte: &u8| (0..8).fold(crc ^ u32::from(*byte), |crc, _| fold(crc));
     !bytes.iter().fold(u32::MAX, step)

@@ -83,20 +83,13 @@ impl Origin {
     /// The first request of this path gets the first answer, and so on; the last one repeats.
     pub fn answers(&self, path: &str, answers: Vec<Answer>) {
         assert!(!answers.is_empty(), "a script without an answer");
-        self.script(path, move |_, nth| {
-            answers[nth.min(answers.len() - 1)].clone()
-        });
+        self.script(path, move |_, nth| answers[nth.min(answers.len() - 1)].clone());
     }
 
     /// The answer is a function of the request and of how many this script answered before.
-    pub fn script(
-        &self,
-        path: &str,
-        script: impl Fn(&Recorded, usize) -> Answer + Send + Sync + 'static,
-    ) {
+    pub fn script(&self, path: &str, script: impl Fn(&Recorded, usize) -> Answer + Send + Sync + 'static) {
         let answered = AtomicUsize::new(0);
-        let counted =
-            move |request: &Recorded| script(request, answered.fetch_add(1, Ordering::SeqCst));
+        let counted = move |request: &Recorded| script(request, answered.fetch_add(1, Ordering::SeqCst));
         lock(&self.state.scripts).insert(path.to_owned(), Arc::new(counted));
     }
 
@@ -124,17 +117,9 @@ impl Origin {
     /// The requests for this path (or whole target), in order.
     pub fn requests(&self, path: &str) -> Vec<Recorded> {
         let asked = |request: &&Recorded| {
-            if path.contains('?') {
-                request.target == path
-            } else {
-                request.path() == path
-            }
+            if path.contains('?') { request.target == path } else { request.path() == path }
         };
-        lock(&self.state.requests)
-            .iter()
-            .filter(asked)
-            .cloned()
-            .collect()
+        lock(&self.state.requests).iter().filter(asked).cloned().collect()
     }
 
     /// Every request, in order.
@@ -166,10 +151,8 @@ impl Origin {
 fn serve(state: &Arc<State>, mut connection: Connection) {
     while let Ok(Some(head)) = read_head(&mut connection.reader) {
         let mut words = head.start.split(' ');
-        let (method, target) = (
-            words.next().unwrap_or_default().to_owned(),
-            words.next().unwrap_or_default().to_owned(),
-        );
+        let (method, target) =
+            (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or_default().to_owned());
         let Ok(framing) = Framing::of_request(&head.fields) else {
             return;
         };
@@ -198,30 +181,19 @@ fn serve(state: &Arc<State>, mut connection: Connection) {
         let mut requests = lock(&state.requests);
         requests[number].answered = sent.is_ok();
         requests[number].hung_up = sent.is_err();
-        if !matches!(sent, Ok(send::After::KeepAlive))
-            || state.one_per_connection.load(Ordering::SeqCst)
-        {
+        if !matches!(sent, Ok(send::After::KeepAlive)) || state.one_per_connection.load(Ordering::SeqCst) {
             return;
         }
     }
 }
 
 /// Reads the body, unless the answer is its echo, and finds the answer.
-fn choose(
-    state: &State,
-    request: &mut Recorded,
-    body: &mut BodyReader,
-    connection: &mut Connection,
-) -> Option<Answer> {
+fn choose(state: &State, request: &mut Recorded, body: &mut BodyReader, connection: &mut Connection) -> Option<Answer> {
     let script = {
         let scripts = lock(&state.scripts);
-        scripts
-            .get(&request.target)
-            .or_else(|| scripts.get(request.path()))
-            .cloned()
+        scripts.get(&request.target).or_else(|| scripts.get(request.path())).cloned()
     };
-    let unknown =
-        || Answer::bytes("text/plain", "the test has no script for this path").status(404);
+    let unknown = || Answer::bytes("text/plain", "the test has no script for this path").status(404);
     let answer = script.map_or_else(unknown, |script| script(request));
     if !matches!(answer.content, answer::Content::EchoedBody) {
         request.body = body.rest(&mut connection.reader).ok()?;

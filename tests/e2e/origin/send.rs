@@ -61,12 +61,10 @@ pub(super) fn send(
         held_head: head,
     };
     let whole = match &answer.content {
-        Content::Bytes(bytes) => out.write_paced(bytes.len() as u64, |from, to| {
-            bytes[index(from)..index(to)].to_vec()
-        })?,
-        Content::Pattern(length) => {
-            out.write_paced(*length, |from, to| pattern(from, to).to_vec())?
+        Content::Bytes(bytes) => {
+            out.write_paced(bytes.len() as u64, |from, to| bytes[index(from)..index(to)].to_vec())?
         }
+        Content::Pattern(length) => out.write_paced(*length, |from, to| pattern(from, to).to_vec())?,
         Content::EchoedBody => {
             out.flush_head()?;
             let mut whole = true;
@@ -89,9 +87,7 @@ pub(super) fn send(
     };
     out.flush_head()?;
     match answer.framing {
-        Declared::Chunked if whole => {
-            write_chunk(&mut connection.writer, b"").map(|()| After::KeepAlive)
-        }
+        Declared::Chunked if whole => write_chunk(&mut connection.writer, b"").map(|()| After::KeepAlive),
         Declared::TrueLength if whole => Ok(After::KeepAlive),
         _ => Ok(After::Close),
     }
@@ -128,37 +124,22 @@ struct Output<'a> {
 
 impl Output<'_> {
     /// Writes a body of that length, piece by piece. False if it was cut.
-    fn write_paced(
-        &mut self,
-        length: u64,
-        bytes: impl Fn(u64, u64) -> Vec<u8>,
-    ) -> io::Result<bool> {
-        let piece = self
-            .answer
-            .bytes_per_second
-            .map_or(PIECE, |rate| (rate / BEATS).clamp(1, PIECE));
+    fn write_paced(&mut self, length: u64, bytes: impl Fn(u64, u64) -> Vec<u8>) -> io::Result<bool> {
+        let piece = self.answer.bytes_per_second.map_or(PIECE, |rate| (rate / BEATS).clamp(1, PIECE));
         while self.sent < length {
             let (answer, sent) = (self.answer, self.sent);
             for (_, wait) in answer.in_body.iter().filter(|(offset, _)| *offset == sent) {
                 self.flush_head()?;
                 pause(wait, self.stop);
             }
-            let next_wait = self
-                .answer
-                .in_body
-                .iter()
-                .map(|(offset, _)| *offset)
-                .filter(|offset| *offset > self.sent)
-                .min();
-            let to = length
-                .min(self.sent + piece)
-                .min(next_wait.unwrap_or(u64::MAX));
+            let next_wait =
+                self.answer.in_body.iter().map(|(offset, _)| *offset).filter(|offset| *offset > self.sent).min();
+            let to = length.min(self.sent + piece).min(next_wait.unwrap_or(u64::MAX));
             if !self.write(&bytes(self.sent, to))? {
                 return Ok(false);
             }
             if let Some(rate) = self.answer.bytes_per_second {
-                let due = self.started
-                    + Duration::from_micros(self.sent.saturating_mul(1_000_000) / rate);
+                let due = self.started + Duration::from_micros(self.sent.saturating_mul(1_000_000) / rate);
                 sleep(due.saturating_duration_since(Instant::now()), self.stop);
             }
         }
@@ -168,10 +149,7 @@ impl Output<'_> {
 
     /// Writes one piece. False if the body is cut inside it.
     fn write(&mut self, piece: &[u8]) -> io::Result<bool> {
-        let room = self
-            .answer
-            .cut_after
-            .map_or(u64::MAX, |most| most.saturating_sub(self.sent));
+        let room = self.answer.cut_after.map_or(u64::MAX, |most| most.saturating_sub(self.sent));
         let cut = room < piece.len() as u64;
         let kept = if cut { &piece[..index(room)] } else { piece };
         let mut bytes = std::mem::take(&mut self.held_head);
@@ -193,42 +171,20 @@ impl Output<'_> {
     }
 }
 
-fn websocket_echo(
-    answer: &Answer,
-    request: &Recorded,
-    connection: &mut Connection,
-) -> io::Result<After> {
+fn websocket_echo(answer: &Answer, request: &Recorded, connection: &mut Connection) -> io::Result<After> {
     let Some(key) = request.fields.get("Sec-WebSocket-Key") else {
-        connection
-            .writer
-            .write_all(b"HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n")?;
+        connection.writer.write_all(b"HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n")?;
         return Ok(After::KeepAlive);
     };
-    let mut fields = vec![
-        ("Upgrade".to_owned(), "websocket".to_owned()),
-        ("Connection".to_owned(), "Upgrade".to_owned()),
-    ];
-    fields.push((
-        "Sec-WebSocket-Accept".to_owned(),
-        derive_accept_key(key.as_bytes()),
-    ));
+    let mut fields =
+        vec![("Upgrade".to_owned(), "websocket".to_owned()), ("Connection".to_owned(), "Upgrade".to_owned())];
+    fields.push(("Sec-WebSocket-Accept".to_owned(), derive_accept_key(key.as_bytes())));
     fields.extend(answer.fields.iter().cloned());
-    connection
-        .writer
-        .write_all(&head_bytes("HTTP/1.1 101 Switching Protocols", &fields))?;
+    connection.writer.write_all(&head_bytes("HTTP/1.1 101 Switching Protocols", &fields))?;
     let read_already = connection.reader.buffer().to_vec();
-    let mut socket = WebSocket::from_partially_read(
-        connection.writer.try_clone()?,
-        read_already,
-        Role::Server,
-        None,
-    );
+    let mut socket = WebSocket::from_partially_read(connection.writer.try_clone()?, read_already, Role::Server, None);
     while let Ok(message) = socket.read() {
-        let ended = if message.is_text() || message.is_binary() {
-            socket.send(message)
-        } else {
-            socket.flush()
-        };
+        let ended = if message.is_text() || message.is_binary() { socket.send(message) } else { socket.flush() };
         if ended.is_err() {
             break;
         }

@@ -51,9 +51,7 @@ impl CacheStore {
     /// The URLs stored in this namespace (what the Worker gave to `caches.open`), in order.
     pub fn urls(&self, namespace: &str) -> Vec<String> {
         let store = lock(&self.0);
-        let held = store
-            .iter()
-            .filter(|((space, _), pair)| space == namespace && pair.current.is_some());
+        let held = store.iter().filter(|((space, _), pair)| space == namespace && pair.current.is_some());
         held.map(|((_, url), _)| url.clone()).collect()
     }
 
@@ -64,21 +62,8 @@ impl CacheStore {
     }
 
     /// Stores a response past every fault and rule.
-    pub fn insert(
-        &self,
-        namespace: &str,
-        url: &str,
-        fields: Fields,
-        body: &[u8],
-        lifetime: Duration,
-    ) {
-        let stored = Stored {
-            status: 200,
-            fields,
-            body: body.into(),
-            since: Instant::now(),
-            lifetime,
-        };
+    pub fn insert(&self, namespace: &str, url: &str, fields: Fields, body: &[u8], lifetime: Duration) {
+        let stored = Stored { status: 200, fields, body: body.into(), since: Instant::now(), lifetime };
         self.put((namespace.to_owned(), url.to_owned()), stored);
     }
 
@@ -90,14 +75,8 @@ impl CacheStore {
     fn seen(&self, key: &Key, previous: bool) -> Option<Stored> {
         let store = lock(&self.0);
         let pair = store.get(key)?;
-        let stored = if previous {
-            &pair.previous
-        } else {
-            &pair.current
-        };
-        stored
-            .clone()
-            .filter(|stored| stored.since.elapsed() < stored.lifetime)
+        let stored = if previous { &pair.previous } else { &pair.current };
+        stored.clone().filter(|stored| stored.since.elapsed() < stored.lifetime)
     }
 
     fn put(&self, key: Key, stored: Stored) {
@@ -120,9 +99,7 @@ impl CacheFace {
     /// Serves this store on a free loopback port.
     pub fn start(store: &CacheStore) -> Self {
         let store = store.clone();
-        Self(Face::start(move |shared, asked| {
-            answer(&store, shared, &asked)
-        }))
+        Self(Face::start(move |shared, asked| answer(&store, shared, &asked)))
     }
 
     /// Where workerd finds it.
@@ -163,15 +140,9 @@ fn answer(store: &CacheStore, shared: &Shared, asked: &Asked) -> Reply {
         Op::Get => matched(store, &key, asked, &verdict),
         Op::Put => put(store, key, asked, verdict),
         _ => {
-            let status = if store.seen(&key, false).is_some() {
-                200
-            } else {
-                404
-            };
+            let status = if store.seen(&key, false).is_some() { 200 } else { 404 };
             let store = store.clone();
-            verdict
-                .effect
-                .apply(&asked.stop, move || store.delete(&key));
+            verdict.effect.apply(&asked.stop, move || store.delete(&key));
             Reply::status(verdict.then_status.unwrap_or(status))
         }
     }
@@ -180,61 +151,27 @@ fn answer(store: &CacheStore, shared: &Shared, asked: &Asked) -> Reply {
 fn matched(store: &CacheStore, key: &Key, asked: &Asked, verdict: &Verdict) -> Reply {
     let found = match verdict.reading {
         Reading::Nothing => None,
-        Reading::Current | Reading::Previous => {
-            store.seen(key, verdict.reading == Reading::Previous)
-        }
+        Reading::Current | Reading::Previous => store.seen(key, verdict.reading == Reading::Previous),
     };
     let Some(stored) = found else {
         let fields = vec![("CF-Cache-Status".to_owned(), "MISS".to_owned())];
-        return Reply::Message {
-            status: 504,
-            fields,
-            body: Arc::new([]),
-            cut_body: None,
-        };
+        return Reply::Message { status: 504, fields, body: Arc::new([]), cut_body: None };
     };
     let mut fields = stored.fields.0.clone();
     fields.push(("CF-Cache-Status".to_owned(), "HIT".to_owned()));
-    fields.push((
-        "Age".to_owned(),
-        stored.since.elapsed().as_secs().to_string(),
-    ));
+    fields.push(("Age".to_owned(), stored.since.elapsed().as_secs().to_string()));
     let not_modified = match (asked.fields.get("If-None-Match"), stored.fields.get("ETag")) {
-        (Some(asked), Some(held)) => {
-            asked == "*" || asked.split(',').any(|tag| weak(tag) == weak(held))
-        }
+        (Some(asked), Some(held)) => asked == "*" || asked.split(',').any(|tag| weak(tag) == weak(held)),
         _ => false,
     };
     if not_modified {
-        return Reply::Message {
-            status: 304,
-            fields,
-            body: Arc::new([]),
-            cut_body: None,
-        };
+        return Reply::Message { status: 304, fields, body: Arc::new([]), cut_body: None };
     }
-    if let Some((from, to)) = asked
-        .fields
-        .get("Range")
-        .and_then(|range| one_range(range, stored.body.len()))
-    {
-        fields.push((
-            "Content-Range".to_owned(),
-            format!("bytes {from}-{}/{}", to - 1, stored.body.len()),
-        ));
-        return Reply::Message {
-            status: 206,
-            fields,
-            body: stored.body[from..to].into(),
-            cut_body: verdict.cut_body,
-        };
+    if let Some((from, to)) = asked.fields.get("Range").and_then(|range| one_range(range, stored.body.len())) {
+        fields.push(("Content-Range".to_owned(), format!("bytes {from}-{}/{}", to - 1, stored.body.len())));
+        return Reply::Message { status: 206, fields, body: stored.body[from..to].into(), cut_body: verdict.cut_body };
     }
-    Reply::Message {
-        status: stored.status,
-        fields,
-        body: stored.body,
-        cut_body: verdict.cut_body,
-    }
+    Reply::Message { status: stored.status, fields, body: stored.body, cut_body: verdict.cut_body }
 }
 
 /// An entity tag as weak comparison sees it (RFC 9110, section 8.8.3.2).
@@ -246,9 +183,7 @@ fn weak(tag: &str) -> &str {
 fn one_range(range: &str, length: usize) -> Option<(usize, usize)> {
     let (from, to) = range.strip_prefix("bytes=")?.split_once('-')?;
     let from = from.parse().ok()?;
-    let to = to
-        .parse::<usize>()
-        .map_or(length, |last| length.min(last.saturating_add(1)));
+    let to = to.parse::<usize>().map_or(length, |last| length.min(last.saturating_add(1)));
     (from < to).then_some((from, to))
 }
 
@@ -257,9 +192,7 @@ fn put(store: &CacheStore, key: Key, asked: &Asked, verdict: Verdict) -> Reply {
         return Reply::status(413);
     };
     let store = store.clone();
-    verdict
-        .effect
-        .apply(&asked.stop, move || store.put(key, stored));
+    verdict.effect.apply(&asked.stop, move || store.put(key, stored));
     Reply::status(verdict.then_status.unwrap_or(204))
 }
 
@@ -271,33 +204,17 @@ fn storable(mut payload: &[u8]) -> Option<Stored> {
     let declared = fields.get("Content-Length").map(str::parse::<usize>);
     let control = fields.all("Cache-Control").join(",").to_ascii_lowercase();
     let directives: Vec<&str> = control.split(',').map(str::trim).collect();
-    let forbidden = ["no-store", "private", "no-cache"]
-        .iter()
-        .any(|word| directives.contains(word));
-    let seconds = |name: &str| {
-        directives
-            .iter()
-            .find_map(|one| one.strip_prefix(name)?.strip_prefix('=')?.parse().ok())
-    };
+    let forbidden = ["no-store", "private", "no-cache"].iter().any(|word| directives.contains(word));
+    let seconds =
+        |name: &str| directives.iter().find_map(|one| one.strip_prefix(name)?.strip_prefix('=')?.parse().ok());
     let lifetime = Duration::from_secs(seconds("s-maxage").or_else(|| seconds("max-age"))?);
     let whole = declared.is_none_or(|length| length == Ok(payload.len()));
-    if forbidden
-        || !whole
-        || lifetime.is_zero()
-        || fields.has("Set-Cookie")
-        || matches!(status, 206 | 304 | 500..)
-    {
+    if forbidden || !whole || lifetime.is_zero() || fields.has("Set-Cookie") || matches!(status, 206 | 304 | 500..) {
         return None;
     }
     // A put's body is never chunked inside, whatever the field says.
     for name in ["Transfer-Encoding", "Content-Length"] {
         fields.remove(name);
     }
-    Some(Stored {
-        status,
-        fields,
-        body: payload.into(),
-        since: Instant::now(),
-        lifetime,
-    })
+    Some(Stored { status, fields, body: payload.into(), since: Instant::now(), lifetime })
 }

@@ -23,24 +23,14 @@ pub(super) struct Asked {
 /// A store's answer.
 pub(super) enum Reply {
     /// Status, fields and body; the body may be cut short.
-    Message {
-        status: u16,
-        fields: Vec<(String, String)>,
-        body: Arc<[u8]>,
-        cut_body: Option<usize>,
-    },
+    Message { status: u16, fields: Vec<(String, String)>, body: Arc<[u8]>, cut_body: Option<usize> },
     /// The connection closes.
     Close,
 }
 
 impl Reply {
     pub(super) fn status(status: u16) -> Self {
-        Self::Message {
-            status,
-            fields: Vec::new(),
-            body: Arc::new([]),
-            cut_body: None,
-        }
+        Self::Message { status, fields: Vec::new(), body: Arc::new([]), cut_body: None }
     }
 }
 
@@ -62,9 +52,8 @@ impl Shared {
     pub(super) fn begin(&self, op: Op, key: &str, asked: &Asked) -> Result<Verdict, Reply> {
         // On a connection that was used before, workerd sends an idempotent request without a body again
         // when it is closed. So that one is closed unseen, and the fault strikes on the new connection.
-        let sent_again = asked.reused
-            && asked.body.is_empty()
-            && matches!(asked.method.as_str(), "GET" | "PUT" | "DELETE");
+        let sent_again =
+            asked.reused && asked.body.is_empty() && matches!(asked.method.as_str(), "GET" | "PUT" | "DELETE");
         if sent_again && self.faults.closes(op, key) {
             return Err(Reply::Close);
         }
@@ -107,27 +96,18 @@ impl Face {
     }
 
     pub(super) fn count(&self, op: Op) -> usize {
-        lock(&self.shared.log)
-            .iter()
-            .filter(|(logged, _)| *logged == op)
-            .count()
+        lock(&self.shared.log).iter().filter(|(logged, _)| *logged == op).count()
     }
 }
 
 fn serve(mut connection: Connection, answer: impl Fn(Asked) -> Reply) {
     // An error means that the other side is gone, or sent half a message: neither has an answer.
     let mut reused = false;
-    while let Ok(Some(asked)) = read_request(&mut connection, std::mem::replace(&mut reused, true))
-    {
+    while let Ok(Some(asked)) = read_request(&mut connection, std::mem::replace(&mut reused, true)) {
         let bodiless = asked.method == "HEAD";
         let kept_open = match answer(asked) {
             Reply::Close => false,
-            Reply::Message {
-                status,
-                fields,
-                body,
-                cut_body,
-            } => {
+            Reply::Message { status, fields, body, cut_body } => {
                 let body = if bodiless { Arc::new([]) } else { body };
                 write_reply(&mut connection, status, fields, &body, cut_body).unwrap_or(false)
             }
@@ -144,18 +124,8 @@ fn read_request(connection: &mut Connection, reused: bool) -> io::Result<Option<
     };
     let body = BodyReader::new(Framing::of_request(&head.fields)?).rest(&mut connection.reader)?;
     let mut words = head.start.split(' ');
-    let (method, target) = (
-        words.next().unwrap_or_default().to_owned(),
-        words.next().unwrap_or_default().to_owned(),
-    );
-    Ok(Some(Asked {
-        method,
-        target,
-        fields: head.fields,
-        body,
-        reused,
-        stop: Stop::clone(&connection.stop),
-    }))
+    let (method, target) = (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or_default().to_owned());
+    Ok(Some(Asked { method, target, fields: head.fields, body, reused, stop: Stop::clone(&connection.stop) }))
 }
 
 fn write_reply(

@@ -123,12 +123,7 @@ impl Faults {
 
     /// For so many operations whose key contains `key_part`.
     pub fn set_for(&self, op: Op, key_part: &str, fault: Fault, times: usize) {
-        lock(&self.0).push(Rule {
-            op,
-            key_part: key_part.to_owned(),
-            fault,
-            times,
-        });
+        lock(&self.0).push(Rule { op, key_part: key_part.to_owned(), fault, times });
     }
 
     /// The same fault for every kind of operation.
@@ -145,9 +140,7 @@ impl Faults {
 
     /// True if the next such operation meets [`Fault::Close`].
     pub(super) fn closes(&self, op: Op, key: &str) -> bool {
-        let closes = |rule: &Rule| {
-            matches!(rule.fault, Fault::Close) && rule.op == op && key.contains(&rule.key_part)
-        };
+        let closes = |rule: &Rule| matches!(rule.fault, Fault::Close) && rule.op == op && key.contains(&rule.key_part);
         lock(&self.0).iter().any(closes)
     }
 
@@ -174,10 +167,7 @@ impl Faults {
     fn take(&self, op: Op, key: &str) -> Vec<Fault> {
         let mut rules = lock(&self.0);
         let mut struck = Vec::new();
-        for rule in rules
-            .iter_mut()
-            .filter(|rule| rule.op == op && key.contains(&rule.key_part))
-        {
+        for rule in rules.iter_mut().filter(|rule| rule.op == op && key.contains(&rule.key_part)) {
             struck.push(rule.fault.clone());
             rule.times = rule.times.saturating_sub(1);
         }

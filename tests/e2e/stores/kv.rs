@@ -23,11 +23,7 @@ pub struct KvValue {
 impl KvValue {
     /// A value without an end.
     pub fn new(bytes: impl AsRef<[u8]>, metadata: Option<&str>) -> Self {
-        Self {
-            bytes: bytes.as_ref().into(),
-            metadata: metadata.map(str::to_owned),
-            expires: None,
-        }
+        Self { bytes: bytes.as_ref().into(), metadata: metadata.map(str::to_owned), expires: None }
     }
 
     /// Seconds since 1970 at which it ends.
@@ -62,9 +58,7 @@ impl KvStore {
     /// The names of the keys that hold something now, in order.
     pub fn keys(&self) -> Vec<String> {
         let keys: Vec<_> = lock(&self.0).keys().cloned().collect();
-        keys.into_iter()
-            .filter(|key| self.get(key).is_some())
-            .collect()
+        keys.into_iter().filter(|key| self.get(key).is_some()).collect()
     }
 
     /// Stores a value, past every fault.
@@ -85,11 +79,7 @@ impl KvStore {
     /// What a reader sees who is so far behind; with `previous`, the version before that one.
     pub(super) fn seen(&self, key: &str, lag: Duration, previous: bool) -> Option<KvValue> {
         let store = lock(&self.0);
-        let mut visible = store
-            .get(key)?
-            .iter()
-            .rev()
-            .filter(|version| version.since.elapsed() >= lag);
+        let mut visible = store.get(key)?.iter().rev().filter(|version| version.since.elapsed() >= lag);
         let version = visible.nth(usize::from(previous))?;
         let live = |value: &KvValue| value.expires.is_none_or(|end| end > SystemTime::now());
         version.value.clone().filter(live)
@@ -98,10 +88,7 @@ impl KvStore {
     fn add(&self, key: &str, value: Option<KvValue>) {
         let mut store = lock(&self.0);
         let versions = store.entry(key.to_owned()).or_default();
-        versions.push(Version {
-            since: Instant::now(),
-            value,
-        });
+        versions.push(Version { since: Instant::now(), value });
         let surplus = versions.len().saturating_sub(REMEMBERED);
         versions.drain(..surplus);
     }

@@ -28,9 +28,7 @@ impl KvFace {
     /// Serves this store on a free loopback port.
     pub fn start(store: &KvStore) -> Self {
         let store = store.clone();
-        Self(Face::start(move |shared, asked| {
-            answer(&store, shared, &asked)
-        }))
+        Self(Face::start(move |shared, asked| answer(&store, shared, &asked)))
     }
 
     /// Where workerd finds it.
@@ -64,14 +62,7 @@ impl KvFace {
 }
 
 fn answer(store: &KvStore, shared: &Shared, asked: &Asked) -> Reply {
-    let key = percent_decode(
-        asked
-            .target
-            .split('?')
-            .next()
-            .unwrap_or_default()
-            .trim_start_matches('/'),
-    );
+    let key = percent_decode(asked.target.split('?').next().unwrap_or_default().trim_start_matches('/'));
     let op = match (asked.method.as_str(), key.as_str()) {
         ("POST", "bulk/get") => Op::GetMany,
         ("GET", "") => Op::List,
@@ -98,41 +89,22 @@ fn answer(store: &KvStore, shared: &Shared, asked: &Asked) -> Reply {
 
 fn get(store: &KvStore, key: &str, target: &str, verdict: &Verdict) -> Reply {
     let cache_ttl = query_parameter(target, "cache_ttl");
-    if cache_ttl.is_some_and(|ttl| {
-        ttl.parse::<u64>()
-            .map_or(true, |ttl| ttl < SHORTEST_CACHE_TTL)
-    }) {
+    if cache_ttl.is_some_and(|ttl| ttl.parse::<u64>().map_or(true, |ttl| ttl < SHORTEST_CACHE_TTL)) {
         return Reply::status(400);
     }
     let Some(value) = seen(store, key, verdict) else {
         return Reply::status(404);
     };
     let mut fields = Vec::new();
-    fields.extend(
-        value
-            .expires_at()
-            .map(|end| ("CF-Expiration".to_owned(), end.to_string())),
-    );
-    fields.extend(
-        value
-            .metadata
-            .clone()
-            .map(|json| ("CF-KV-Metadata".to_owned(), json)),
-    );
-    Reply::Message {
-        status: 200,
-        fields,
-        body: value.bytes,
-        cut_body: verdict.cut_body,
-    }
+    fields.extend(value.expires_at().map(|end| ("CF-Expiration".to_owned(), end.to_string())));
+    fields.extend(value.metadata.clone().map(|json| ("CF-KV-Metadata".to_owned(), json)));
+    Reply::Message { status: 200, fields, body: value.bytes, cut_body: verdict.cut_body }
 }
 
 fn seen(store: &KvStore, key: &str, verdict: &Verdict) -> Option<KvValue> {
     match verdict.reading {
         Reading::Nothing => None,
-        Reading::Current | Reading::Previous => {
-            store.seen(key, Duration::ZERO, verdict.reading == Reading::Previous)
-        }
+        Reading::Current | Reading::Previous => store.seen(key, Duration::ZERO, verdict.reading == Reading::Previous),
     }
 }
 
@@ -140,12 +112,7 @@ fn get_many(store: &KvStore, body: &[u8], verdict: &Verdict) -> Reply {
     let Ok(question) = serde_json::from_slice::<Value>(body) else {
         return Reply::status(400);
     };
-    let keys: Vec<&str> = question["keys"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
+    let keys: Vec<&str> = question["keys"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     if keys.is_empty() || keys.len() > MOST_KEYS_AT_ONCE {
         return Reply::status(400);
     }
@@ -164,15 +131,9 @@ fn get_many(store: &KvStore, body: &[u8], verdict: &Verdict) -> Reply {
         let Some(value_json) = value_json else {
             return Reply::status(400);
         };
-        let metadata = value
-            .metadata
-            .and_then(|json| serde_json::from_str::<Value>(&json).ok());
+        let metadata = value.metadata.and_then(|json| serde_json::from_str::<Value>(&json).ok());
         let with_metadata = question["withMetadata"] == true;
-        let shown = if with_metadata {
-            json!({"value": value_json, "metadata": metadata})
-        } else {
-            value_json
-        };
+        let shown = if with_metadata { json!({"value": value_json, "metadata": metadata}) } else { value_json };
         found.insert(key.to_owned(), shown);
     }
     message(&Value::Object(found))
@@ -181,17 +142,12 @@ fn get_many(store: &KvStore, body: &[u8], verdict: &Verdict) -> Reply {
 fn list(store: &KvStore, target: &str) -> Reply {
     let prefix = query_parameter(target, "prefix").unwrap_or_default();
     let cursor = query_parameter(target, "cursor").unwrap_or_default();
-    let limit = query_parameter(target, "key_count_limit")
-        .and_then(|limit| limit.parse().ok())
-        .unwrap_or(LONGEST_LIST);
+    let limit = query_parameter(target, "key_count_limit").and_then(|limit| limit.parse().ok()).unwrap_or(LONGEST_LIST);
     if limit == 0 || limit > LONGEST_LIST {
         return Reply::status(400);
     }
-    let mut keys: Vec<String> = store
-        .keys()
-        .into_iter()
-        .filter(|key| key.starts_with(&prefix) && *key > cursor)
-        .collect();
+    let mut keys: Vec<String> =
+        store.keys().into_iter().filter(|key| key.starts_with(&prefix) && *key > cursor).collect();
     let complete = keys.len() <= limit;
     keys.truncate(limit);
     let cursor = keys.last().cloned().filter(|_| !complete);
@@ -201,47 +157,27 @@ fn list(store: &KvStore, target: &str) -> Reply {
             "expiration": value.as_ref().and_then(KvValue::expires_at)})
     };
     let described: Vec<Value> = keys.iter().map(describe).collect();
-    message(
-        &json!({"keys": described, "list_complete": complete, "cursor": cursor, "cacheStatus": null}),
-    )
+    message(&json!({"keys": described, "list_complete": complete, "cursor": cursor, "cacheStatus": null}))
 }
 
 fn put(store: &KvStore, key: &str, asked: &Asked, verdict: Verdict) -> Reply {
     let now = SystemTime::now();
-    let number = |name: &str| {
-        query_parameter(&asked.target, name).map(|text| text.parse::<u64>().unwrap_or(0))
-    };
+    let number = |name: &str| query_parameter(&asked.target, name).map(|text| text.parse::<u64>().unwrap_or(0));
     let end = number("expiration").map(|end| UNIX_EPOCH + Duration::from_secs(end));
-    let expires = number("expiration_ttl")
-        .map(|lifetime| now + Duration::from_secs(lifetime))
-        .or(end);
+    let expires = number("expiration_ttl").map(|lifetime| now + Duration::from_secs(lifetime)).or(end);
     if expires.is_some_and(|end| end < now + Duration::from_secs(SHORTEST_LIFETIME)) {
         return Reply::status(400);
     }
     let metadata = asked.fields.get("CF-KV-Metadata").map(str::to_owned);
-    if asked.body.len() > LARGEST_VALUE
-        || metadata
-            .as_ref()
-            .is_some_and(|json| json.len() > LARGEST_METADATA)
-    {
+    if asked.body.len() > LARGEST_VALUE || metadata.as_ref().is_some_and(|json| json.len() > LARGEST_METADATA) {
         return Reply::status(413);
     }
-    let value = KvValue {
-        bytes: asked.body.as_slice().into(),
-        metadata,
-        expires,
-    };
+    let value = KvValue { bytes: asked.body.as_slice().into(), metadata, expires };
     change(store, key.to_owned(), Some(value), verdict, asked)
 }
 
 /// Puts or deletes, as the faults allow, and answers.
-fn change(
-    store: &KvStore,
-    key: String,
-    value: Option<KvValue>,
-    verdict: Verdict,
-    asked: &Asked,
-) -> Reply {
+fn change(store: &KvStore, key: String, value: Option<KvValue>, verdict: Verdict, asked: &Asked) -> Reply {
     let store = store.clone();
     verdict.effect.apply(&asked.stop, move || match value {
         Some(value) => store.insert(&key, value),
@@ -251,10 +187,5 @@ fn change(
 }
 
 fn message(body: &Value) -> Reply {
-    Reply::Message {
-        status: 200,
-        fields: Vec::new(),
-        body: body.to_string().into_bytes().into(),
-        cut_body: None,
-    }
+    Reply::Message { status: 200, fields: Vec::new(), body: body.to_string().into_bytes().into(), cut_body: None }
 }
