@@ -4,6 +4,7 @@
 //! fingerprint of its inputs, and one of what it wrote, are kept beside the other state of this clone.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -23,8 +24,8 @@ use crate::toolchain::{TARGET, Toolchain};
 const INPUTS: [&str; 8] =
     ["src", "build.rs", "rules.toml", "Cargo.toml", "Cargo.lock", ".cargo", "package-lock.json", "xtask/src/build.rs"];
 
-/// Settings of cargo that change what it builds.
-const SETTINGS: [&str; 3] = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_DIR"];
+/// Settings of cargo that change what it builds, by how their names start.
+const SETTINGS: [&str; 5] = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_", "CARGO_BUILD_", "CARGO_PROFILE_"];
 
 const OUT: &str = "build";
 const WASM: &str = "build/index_bg.wasm";
@@ -82,8 +83,8 @@ fn inputs(project: &Project, ready: &Ready) -> Outcome<String> {
     for input in INPUTS {
         fingerprint.tree(&project.root, Path::new(input))?;
     }
-    for name in SETTINGS {
-        fingerprint.text(name, &env::var(name).unwrap_or_default());
+    for (name, value) in settings(env::vars_os()) {
+        fingerprint.text(&name, &value);
     }
     for tool in [&ready.worker_build, &ready.wasm_bindgen] {
         fingerprint.text(tool.package, &tool.version);
@@ -96,6 +97,17 @@ fn inputs(project: &Project, ready: &Ready) -> Outcome<String> {
     let version = output(rustc.arg("-vV")).unwrap_or_default();
     fingerprint.text("rustc", &version);
     Ok(fingerprint.finish())
+}
+
+/// The variables that count, in one order whatever the environment's.
+fn settings(all: impl Iterator<Item = (OsString, OsString)>) -> Vec<(String, String)> {
+    let text = |part: OsString| part.to_string_lossy().into_owned();
+    let mut settings: Vec<_> = all
+        .map(|(name, value)| (text(name), text(value)))
+        .filter(|(name, _)| SETTINGS.iter().any(|start| name.starts_with(start)))
+        .collect();
+    settings.sort_unstable();
+    settings
 }
 
 fn outputs(project: &Project) -> Outcome<String> {
@@ -118,4 +130,20 @@ fn drop_objects_of_another_std(project: &Project, toolchain: &Toolchain) -> Outc
         fs::remove_dir_all(&objects).doing("remove", &objects)?;
     }
     write_whole(&record, std_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_changes_a_build_counts_and_its_order_does_not() {
+        let of = |names: &[&str]| {
+            let all = names.iter().map(|name| (name.into(), "1".into()));
+            settings(all)
+        };
+        let profile = "CARGO_PROFILE_RELEASE_OPT_LEVEL";
+        assert_eq!(of(&["PATH", profile, "CARGO_HOME", "RUSTFLAGS"]), of(&["RUSTFLAGS", profile]));
+        assert_ne!(of(&[profile]), of(&[]));
+    }
 }

@@ -61,6 +61,9 @@ pub fn dev(project: &Project, ports: Ports) -> Outcome {
     } else {
         say("stopping the Worker and the reference origin");
     }
+    for server in &servers {
+        server.group.ask_to_end();
+    }
     for server in &mut servers {
         server.group.stop();
     }

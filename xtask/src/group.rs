@@ -24,9 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(8);
 pub const TICK: Duration = Duration::from_millis(25);
 
 /// Stops the group whose number is its first argument, once its standard input ends.
-const GUARD: &str = "read -r _; kill -TERM -- -\"$1\" 2>/dev/null || exit 0; \
-    for _ in 1 2 3 4 5 6 7 8; do sleep 1; kill -0 -- -\"$1\" 2>/dev/null || exit 0; done; \
-    kill -KILL -- -\"$1\" 2>/dev/null";
+const GUARD: &str = "read -r _; kill -TERM \"-$1\" || exit 0; \
+    for _ in 1 2 3 4 5 6 7 8; do sleep 1; kill -0 \"-$1\" || exit 0; done; \
+    kill -KILL \"-$1\"";
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 static HANDLER: OnceLock<bool> = OnceLock::new();
@@ -99,9 +99,14 @@ impl Group {
         }
     }
 
+    /// Asks the whole group to end, and does not wait.
+    pub fn ask_to_end(&self) {
+        self.signal(Signal::SIGTERM);
+    }
+
     /// Asks the whole group to end, waits, and kills what is left of it.
     pub fn stop(&mut self) {
-        self.signal(Signal::SIGTERM);
+        self.ask_to_end();
         let asked = Instant::now();
         while self.alive() && asked.elapsed() < PATIENCE {
             // Collects the leader, which would otherwise count as alive.
@@ -140,8 +145,9 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // A group may outlive its leader, so it is asked even after the leader's end.
         if self.guard.is_some() {
+            // A group may outlive its leader. A leader that ended unseen would count as alive, so it is looked at first.
+            let _ = self.poll();
             if self.alive() {
                 self.stop();
             }
@@ -167,5 +173,65 @@ pub fn ending(status: ExitStatus) -> String {
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(signal)) => format!("signal {signal}"),
         (None, None) => "an unknown end".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+
+    use super::*;
+
+    /// A child that runs a script, once it has printed a line.
+    fn parent(script: &str) -> Group {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).stdout(Stdio::piped());
+        let mut group = Group::spawn("a test", &mut command).unwrap();
+        // Its first line says that the grandchild is there.
+        BufReader::new(group.child.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+        group
+    }
+
+    #[track_caller]
+    fn check_gone(group: Pid) {
+        let asked = Instant::now();
+        while killpg(group, None).is_ok() {
+            assert!(asked.elapsed() < PATIENCE, "{group} is still there");
+            thread::sleep(TICK);
+        }
+    }
+
+    #[test]
+    fn a_group_stops_with_all_that_it_started() {
+        let mut group = parent("sleep 60 & echo; wait");
+        let pgid = group.pgid().unwrap();
+        group.stop();
+        check_gone(pgid);
+    }
+
+    #[test]
+    fn what_a_leader_leaves_behind_stops_when_the_group_is_dropped() {
+        let mut group = parent("sleep 60 >/dev/null & echo");
+        let pgid = group.pgid().unwrap();
+        assert!(group.wait().unwrap().success());
+        assert!(group.alive());
+        drop(group);
+        check_gone(pgid);
+    }
+
+    #[test]
+    fn the_guard_stops_a_group_whose_owner_was_killed() {
+        let mut group = parent("sleep 60 & echo; wait");
+        let pgid = group.pgid().unwrap();
+        // The end of its pipe is what the guard sees when xtask is gone.
+        drop(group.guard.as_mut().unwrap().stdin.take());
+        assert!(!group.wait().unwrap().success());
+        check_gone(pgid);
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_named() {
+        let text = Group::spawn("a test", &mut Command::new("no-such-program")).unwrap_err().0;
+        assert!(text.contains("`no-such-program`"), "{text}");
     }
 }

@@ -63,7 +63,7 @@ pub fn install(project: &Project) -> Outcome {
         log: project.state().join("npm.log"),
         limit: Duration::from_mins(20),
     }
-    .run(command("npm", &project.root).args(["ci", "--no-progress"]))?;
+    .run(command("npm", &project.root).args(["ci", "--no-progress", "--loglevel=error"]))?;
     for program in PROGRAMS {
         if !project.npm_bin().join(program).exists() {
             return Err(Failure::new(format!(

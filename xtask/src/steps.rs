@@ -34,6 +34,10 @@ enum Work {
 const CHECK: &[Step] = &[
     Step { name: "formatting", work: Work::Cargo(&["fmt", "--all", "--check"]) },
     Step { name: "lints", work: Work::Cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]) },
+    Step {
+        name: "lints of the shell",
+        work: Work::Cargo(&["clippy", "-p", "hotrod-edge", "--features", "shell", "--", "-D", "warnings"]),
+    },
     Step { name: "docs", work: Work::Docs(&["doc", "--workspace", "--no-deps"]) },
     Step { name: "native tests", work: Work::Cargo(&["test", "-p", "hotrod-edge", "--lib", "--test", "it"]) },
     Step { name: "doc tests", work: Work::Cargo(&["test", "-p", "hotrod-edge", "--doc"]) },

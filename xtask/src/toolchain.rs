@@ -59,7 +59,7 @@ fn ask_rustup(project: &Project) -> Outcome {
         log: project.cache.join("logs").join("rustup-target.log"),
         limit: Duration::from_mins(5),
     }
-    .run(command("rustup", &project.root).args(["target", "add", TARGET]))
+    .run(command("rustup", &project.root).args(["target", "add", TARGET]).env("RUST_BACKTRACE", "0"))
     .map_err(|_| Failure::new(format!("rustup could not add {TARGET}; trying Debian's packages instead")))
 }
 

@@ -1,7 +1,7 @@
 //! The two programs that are built from source once per user and version: worker-build and the wasm-bindgen CLI.
 //!
 //! Each lives in a folder of the cache named after tool and version. It is installed under a temporary name and renamed when it is
-//! complete, so a folder that is there is whole. What cargo compiled before an interruption is kept, and the next run goes on from it.
+//! complete, so a folder that is there is whole. What cargo compiled before an interruption is kept for the next run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,7 +45,7 @@ impl Tool {
             package: "wasm-bindgen-cli",
             version: project.locked_version("wasm-bindgen")?,
             program: "wasm-bindgen",
-            note: "once per user and version, about 1 min 30 s on 2 cores",
+            note: "once per user and version, about 2 min on 2 cores",
         })
     }
 
@@ -85,7 +85,7 @@ impl Tool {
                 .args(locked)
                 .arg(format!("{}@{}", self.package, self.version))
                 .env("CARGO_TARGET_DIR", &target)
-                // A half of the time is spent on optimising; neither program is what a build waits for.
+                // Optimising takes most of the time, and neither program is what a build waits for.
                 .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
                 .env("CARGO_PROFILE_RELEASE_LTO", "off")
                 .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
