@@ -11,7 +11,7 @@ use crate::target::Target;
 use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use serde::Deserialize;
+use serde_json::Value;
 
 /// The greatest body of a purge, in bytes.
 pub const BODY_GREATEST_LENGTH: usize = 64 * 1024;
@@ -27,25 +27,47 @@ pub enum Refused {
     Unprocessable(String),
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+/// The members of a purge's body.
+#[derive(Default)]
 struct Body {
-    #[serde(default)]
     keys: Vec<String>,
-    #[serde(default)]
     routes: Vec<String>,
-    #[serde(default)]
     tags: Vec<String>,
-    #[serde(default)]
     classes: Vec<String>,
-    #[serde(default)]
     urls: Vec<String>,
-    #[serde(default)]
     all: bool,
     tenant: Option<String>,
     mode: Option<String>,
-    #[serde(default)]
     dry_run: bool,
+}
+
+impl Body {
+    fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let value: Value = serde_json::from_slice(bytes).map_err(|error| format!("The body is not JSON: {error}."))?;
+        let Value::Object(members) = value else { return Err("The body is not a JSON object.".to_string()) };
+        let mut body = Self::default();
+        for (name, value) in members {
+            let wrong = || format!("`{}` is not of its type, or not a member of a purge.", shown(&name));
+            match name.as_str() {
+                "keys" => body.keys = strings(&value).ok_or_else(wrong)?,
+                "routes" => body.routes = strings(&value).ok_or_else(wrong)?,
+                "tags" => body.tags = strings(&value).ok_or_else(wrong)?,
+                "classes" => body.classes = strings(&value).ok_or_else(wrong)?,
+                "urls" => body.urls = strings(&value).ok_or_else(wrong)?,
+                "all" => body.all = value.as_bool().ok_or_else(wrong)?,
+                "dry_run" => body.dry_run = value.as_bool().ok_or_else(wrong)?,
+                "tenant" => body.tenant = Some(value.as_str().ok_or_else(wrong)?.to_string()),
+                "mode" => body.mode = Some(value.as_str().ok_or_else(wrong)?.to_string()),
+                _ => return Err(wrong()),
+            }
+        }
+        Ok(body)
+    }
+}
+
+/// A list of strings and of nothing else.
+fn strings(value: &Value) -> Option<Vec<String>> {
+    value.as_array()?.iter().map(|item| item.as_str().map(String::from)).collect()
 }
 
 /// Reads a purge for a tenant: what is to be made absent.
@@ -53,8 +75,7 @@ struct Body {
 /// # Errors
 /// The first thing that is wrong with it, named.
 pub fn read(body: &[u8], rules: &Rules, tenant: &Tenant) -> Result<BTreeSet<Scope>, Refused> {
-    let body: Body = serde_json::from_slice(body)
-        .map_err(|error| Refused::Unreadable(format!("The body is not a purge: {error}.")))?;
+    let body = Body::parse(body).map_err(Refused::Unreadable)?;
     let unprocessable = |sentence: String| Err(Refused::Unprocessable(sentence));
     match body.mode.as_deref() {
         Some("hard") => {}

@@ -1,10 +1,10 @@
 //! Points in time. Nothing here, nor anywhere in the core, reads a clock: `now` is always an argument.
 
 use crate::rules::Seconds;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct UnixMillis(pub u64);
 

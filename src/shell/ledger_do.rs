@@ -10,7 +10,7 @@ use crate::ports::{self, Failure};
 use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use core::cell::RefCell;
-use serde::de::DeserializeOwned;
+use serde_json::Value;
 use wasm_bindgen::{JsCast as _, JsValue};
 use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::{self, RequestInit};
@@ -37,7 +37,7 @@ impl DurableObject for Ledger {
         let answer = match (request.method(), request.path().as_str()) {
             (Method::Get, COUNTERS) => serde_json::to_string(&self.read()?)?,
             (Method::Post, PURGE) => {
-                let scopes: BTreeSet<Scope> = serde_json::from_str(&request.text().await?)?;
+                let scopes = read_scopes(&request.text().await?).ok_or_else(|| unreadable("a purge"))?;
                 serde_json::to_string(&self.purge(&scopes)?)?
             }
             _ => return Response::error("not a call of the ledger", 404),
@@ -65,8 +65,9 @@ impl Ledger {
                 reason = "written below, from a whole number"
             )]
             let epoch = get(&row, "epoch").as_f64().map(|epoch| Epoch(epoch as u64));
-            let epoch = epoch.ok_or_else(|| Error::RustError("a counter on disk is not a number".to_string()))?;
-            counters.restore(scope.try_into().map_err(|wrong: &str| Error::RustError(wrong.to_string()))?, epoch);
+            let epoch = epoch.ok_or_else(|| unreadable("a counter on disk"))?;
+            let scope = Scope::parse(&scope).ok_or_else(|| unreadable("a counter on disk"))?;
+            counters.restore(scope, epoch);
         }
         self.counters.replace(Some(counters.clone()));
         Ok(counters)
@@ -101,6 +102,20 @@ impl Ledger {
     }
 }
 
+/// A list of scopes as it is sent.
+fn read_scopes(text: &str) -> Option<BTreeSet<Scope>> {
+    let read: Value = serde_json::from_str(text).ok()?;
+    let mut scopes = BTreeSet::new();
+    for scope in read.as_array()? {
+        _ = scopes.insert(Scope::parse(scope.as_str()?)?);
+    }
+    Some(scopes)
+}
+
+fn unreadable(what: &str) -> Error {
+    Error::RustError(format!("{what} is not of the form that this version writes"))
+}
+
 /// The ledgers of all tenants, from outside.
 pub struct Ledgers(DurableObjectNamespace);
 
@@ -110,12 +125,7 @@ impl Ledgers {
         namespace.is_object().then(|| Self(namespace.unchecked_into()))
     }
 
-    async fn call<T: DeserializeOwned>(
-        &self,
-        tenant: &Tenant,
-        path: &str,
-        body: Option<String>,
-    ) -> core::result::Result<T, Failure> {
+    async fn call(&self, tenant: &Tenant, path: &str, body: Option<String>) -> core::result::Result<String, Failure> {
         let init = RequestInit::new();
         if let Some(body) = body {
             init.set_method("POST");
@@ -127,20 +137,19 @@ impl Ledgers {
         let response = JsFuture::from(stub.fetch_with_request(&request).map_err(failure)?).await.map_err(failure)?;
         let response: web_sys::Response = response.unchecked_into();
         let text = text_of(&response).await?;
-        if response.status() != 200 {
-            return Err(Failure(text));
-        }
-        serde_json::from_str(&text).map_err(|error| Failure(error.to_string()))
+        if response.status() == 200 { Ok(text) } else { Err(Failure(text)) }
     }
 }
 
 impl ports::Ledger for Ledgers {
     async fn counters(&self, tenant: &Tenant) -> core::result::Result<Counters, Failure> {
-        self.call(tenant, COUNTERS, None).await
+        let text = self.call(tenant, COUNTERS, None).await?;
+        Counters::decode(&text).ok_or_else(|| Failure(unreadable("the ledger's answer").to_string()))
     }
 
     async fn purge(&self, tenant: &Tenant, scopes: &BTreeSet<Scope>) -> core::result::Result<Epoch, Failure> {
         let body = serde_json::to_string(scopes).map_err(|error| Failure(error.to_string()))?;
-        self.call(tenant, PURGE, Some(body)).await
+        let text = self.call(tenant, PURGE, Some(body)).await?;
+        text.parse().map(Epoch).map_err(|_| Failure(unreadable("the ledger's answer").to_string()))
     }
 }

@@ -44,6 +44,7 @@ pub fn build(project: &Project, ready: &Ready) -> Outcome<Size> {
     drop_objects_of_another_std(project, &ready.toolchain)?;
     say("building the Worker: cargo for wasm32, wasm-bindgen, wasm-opt, esbuild");
     shown("worker-build", &mut worker_build(project, ready))?;
+    shown("wasm-opt", &mut strip(project))?;
 
     let size = Size::of(project, &project.root.join(WASM))?;
     let outputs = outputs(project)?;
@@ -66,6 +67,27 @@ fn worker_build(project: &Project, ready: &Ready) -> Command {
         debian::select(&mut build, &[compiler, &bin]);
     }
     build
+}
+
+/// worker-build always keeps the names of functions, a fifth of the module; what is deployed does without.
+fn strip(project: &Project) -> Command {
+    let bin = project.npm_bin();
+    let mut strip = command(bin.join("wasm-opt"), &project.root);
+    // Only what worker-build enables too: workerd reads no newer encodings.
+    let features = [
+        "mutable-globals",
+        "sign-ext",
+        "nontrapping-float-to-int",
+        "bulk-memory",
+        "multivalue",
+        "reference-types",
+        "exception-handling",
+    ];
+    strip
+        .args(features.map(|feature| format!("--enable-{feature}")))
+        .args(["--strip-debug", "--strip-producers", WASM, "--output", WASM])
+        .env("PATH", path_with(&[&bin]));
+    strip
 }
 
 /// The size that the stamp holds, where inputs and outputs are still those of the stamp.
