@@ -1,11 +1,11 @@
 //! End-to-end tests: the built Worker on real workerd, between a raw client, a scripted origin, and
 //! stores that can fail. `harness.rs` shows how a case is written.
-#![allow(clippy::disallowed_methods, reason = "what is tested here runs in real time, so it is measured in real time")]
 
 mod cache_status;
 mod case;
 mod client;
 mod config;
+mod edge_hits;
 mod gate;
 mod harness;
 mod origin;
