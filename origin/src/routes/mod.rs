@@ -1,6 +1,7 @@
 //! Every path.
 
 mod analytics;
+mod live;
 mod tiles;
 
 use axum::{
@@ -15,6 +16,7 @@ pub(crate) fn router(state: State) -> Router {
     Router::new()
         .merge(tiles::routes())
         .merge(analytics::routes())
+        .merge(live::routes())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .with_state(state)

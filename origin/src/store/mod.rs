@@ -2,6 +2,7 @@
 //! another database can stand behind the same methods.
 
 mod analytics;
+mod live;
 mod operations;
 mod rows;
 

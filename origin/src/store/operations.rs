@@ -10,7 +10,7 @@ use super::{
 };
 
 /// The longest list in an answer. What is beyond it is left off from the least urgent end.
-const MOST_ROWS: u32 = 200;
+pub(super) const MOST_ROWS: u32 = 200;
 
 /// A part in the list of those that sold best today.
 #[derive(Debug, Clone, Serialize, Deserialize)]
