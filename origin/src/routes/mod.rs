@@ -1,6 +1,7 @@
 //! Every path.
 
 mod analytics;
+mod exports;
 mod live;
 mod tiles;
 
@@ -17,6 +18,7 @@ pub(crate) fn router(state: State) -> Router {
         .merge(tiles::routes())
         .merge(analytics::routes())
         .merge(live::routes())
+        .merge(exports::routes())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .with_state(state)

@@ -2,6 +2,7 @@
 //! another database can stand behind the same methods.
 
 mod analytics;
+mod export;
 mod live;
 mod operations;
 mod rows;
@@ -16,6 +17,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension};
 
 pub(crate) use analytics::{CategoryDay, Comparison, RevenueDay};
+pub(crate) use export::{Export, ExportRow};
 
 use crate::{clock::Clock, seed};
 
