@@ -1,9 +1,10 @@
 //! The reference origin: a dashboard API over real tables, for the edge to stand in front of.
 //!
 //! A request goes through `routes`, is given its `shop`, asks the `store` for rows, and is answered in an
-//! `envelope`. `seed` fills an empty database.
+//! `envelope`. `dev` makes business events; `seed` fills an empty database.
 
 mod clock;
+mod dev;
 mod envelope;
 mod routes;
 mod seed;

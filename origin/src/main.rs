@@ -26,7 +26,7 @@ async fn main() -> ExitCode {
         Err(error) => return refuse(&error.to_string()),
     };
     println!(
-        "The reference origin answers at http://127.0.0.1:{0}.",
+        "The reference origin answers at http://127.0.0.1:{0} (http://127.0.0.1:{0}/dev/ lists what it can be told).",
         origin.port()
     );
     match origin.run(stop_signal()).await {

@@ -1,6 +1,9 @@
 //! What every route can reach.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use crate::{clock::Clock, envelope::Envelopes, store::Store};
 
@@ -12,6 +15,7 @@ pub(crate) struct State(Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) envelopes: Envelopes,
+    pub(crate) requests: RequestCounts,
     pub(crate) clock: Arc<Clock>,
     shops: Vec<String>,
 }
@@ -30,6 +34,7 @@ impl State {
         Self(Arc::new(Shared {
             store,
             envelopes: Envelopes::new(Arc::clone(&clock)),
+            requests: RequestCounts::default(),
             clock,
             shops,
         }))
@@ -42,8 +47,36 @@ impl Shared {
         self.shops.iter().any(|known| known == shop)
     }
 
-    /// The first shop.
+    /// The shop that events are about when they name none.
     pub(crate) fn default_shop(&self) -> &str {
         self.shops.first().map_or("", String::as_str)
+    }
+}
+
+/// How often each path was asked for.
+#[derive(Debug, Default)]
+pub(crate) struct RequestCounts(Mutex<BTreeMap<String, u64>>);
+
+impl RequestCounts {
+    /// Counts a request.
+    pub(crate) fn count(&self, path: &str) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry(path.to_owned()).or_default() += 1;
+    }
+
+    /// All counts.
+    pub(crate) fn all(&self) -> BTreeMap<String, u64> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Forgets all counts.
+    pub(crate) fn reset(&self) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 }

@@ -1,4 +1,4 @@
-//! Every path.
+//! Every path, and what stands before the routes: counting.
 
 mod analytics;
 mod exports;
@@ -7,10 +7,13 @@ mod tiles;
 
 use axum::{
     Router,
+    extract::{Request, State as Extract},
     http::{StatusCode, Uri},
+    middleware::{self, Next},
+    response::Response,
 };
 
-use crate::{envelope::ApiError, state::State};
+use crate::{dev, envelope::ApiError, state::State};
 
 /// The whole API.
 pub(crate) fn router(state: State) -> Router {
@@ -19,9 +22,19 @@ pub(crate) fn router(state: State) -> Router {
         .merge(analytics::routes())
         .merge(live::routes())
         .merge(exports::routes())
+        .merge(dev::routes())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
+        .layer(middleware::from_fn_with_state(state.clone(), count))
         .with_state(state)
+}
+
+async fn count(Extract(state): Extract<State>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    if !path.starts_with("/dev/") {
+        state.requests.count(path);
+    }
+    next.run(request).await
 }
 
 async fn no_such_path(uri: Uri) -> ApiError {

@@ -2,6 +2,7 @@
 //! another database can stand behind the same methods.
 
 mod analytics;
+mod events;
 mod export;
 mod live;
 mod operations;
@@ -17,6 +18,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension};
 
 pub(crate) use analytics::{CategoryDay, Comparison, RevenueDay};
+pub(crate) use events::{NewBreach, NewOrder, NewQuantity, Refusal};
 pub(crate) use export::{Export, ExportRow};
 
 use crate::{clock::Clock, seed};
