@@ -1,4 +1,4 @@
-//! The development plane: counts and business events.
+//! The development plane: counts, faults and business events.
 
 use axum::{
     Json, Router,
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     envelope::ApiError,
+    faults::Armed,
     shop,
     state::State,
     store::{NewBreach, NewOrder, NewQuantity, Refusal},
@@ -27,6 +28,10 @@ pub(crate) fn routes() -> Router<State> {
         .route("/dev/", get(index))
         .route("/dev/health", get(health))
         .route("/dev/requests", get(requests).delete(reset_requests))
+        .route(
+            "/dev/faults",
+            get(armed_faults).post(arm_fault).delete(clear_faults),
+        )
         .route("/dev/orders", post(create_order))
         .route("/dev/inventory", post(set_quantity))
         .route("/dev/sla-breach", post(breach_sla))
@@ -38,6 +43,25 @@ async fn index(Extract(state): Extract<State>) -> Response {
         "GET /dev/health": "200 when the origin answers",
         "GET /dev/requests": "how often each path was asked for, but for those under /dev/",
         "DELETE /dev/requests": "counts from 0 again",
+        "GET /dev/faults": "the faults that are armed, in the order in which they strike",
+        "POST /dev/faults": {
+            "path": "/api/dashboard/tiles/ops, or * for all",
+            "times": "how many requests it strikes; until cleared if left out",
+            "fault": {
+                "status": "another status, 200 to 599",
+                "delay_ms": "milliseconds before the headers",
+                "chunk_delay_ms": "milliseconds before each chunk of the body",
+                "chunk_bytes": "the size of those chunks, 1024 if left out",
+                "cut_after_bytes": "closes the connection inside the body",
+                "chunked": "true: the body that is cut is chunked; otherwise it has a length",
+                "length_delta": "declares so many bytes more, or with a minus less, than are sent",
+                "hang_up": "true: closes the connection without an answer",
+                "body": "invalid-json, status-error, html or empty",
+                "pad_bytes": "so many spaces after the body",
+                "headers": {"Name": "a value, or a list of values, or null to leave it out"},
+            },
+        },
+        "DELETE /dev/faults": "disarms all",
         "POST /dev/orders": {"shop": shop, "total": 1234.56},
         "POST /dev/inventory": {"shop": shop, "sku": "the best seller if left out", "quantity": 0},
         "POST /dev/sla-breach": {
@@ -64,6 +88,24 @@ async fn requests(Extract(state): Extract<State>) -> Json<Value> {
 
 async fn reset_requests(Extract(state): Extract<State>) -> StatusCode {
     state.requests.reset();
+    StatusCode::NO_CONTENT
+}
+
+async fn armed_faults(Extract(state): Extract<State>) -> Json<Value> {
+    Json(json!({ "faults": state.faults.all() }))
+}
+
+async fn arm_fault(Extract(state): Extract<State>, body: Bytes) -> Result<Response, ApiError> {
+    let armed: Armed = parse(&body)?;
+    armed
+        .check()
+        .map_err(|sentence| ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, sentence))?;
+    state.faults.arm(armed.clone());
+    Ok((StatusCode::CREATED, Json(json!({ "armed": armed }))).into_response())
+}
+
+async fn clear_faults(Extract(state): Extract<State>) -> StatusCode {
+    state.faults.clear();
     StatusCode::NO_CONTENT
 }
 

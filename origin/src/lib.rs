@@ -1,16 +1,19 @@
 //! The reference origin: a dashboard API over real tables, for the edge to stand in front of.
 //!
-//! A request goes through `routes`, is given its `shop`, asks the `store` for rows, and is answered in an
-//! `envelope`. `dev` makes business events; `seed` fills an empty database.
+//! A request goes through `routes` (counted, then `faults`), is given its `shop`, asks the `store` for
+//! rows, and is answered in an `envelope`. `dev` arms faults and makes business events; `seed` fills an
+//! empty database; `wire` is the connection under it all.
 
 mod clock;
 mod dev;
 mod envelope;
+mod faults;
 mod routes;
 mod seed;
 mod shop;
 mod state;
 mod store;
+mod wire;
 
 use std::{fmt, net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -21,6 +24,7 @@ use crate::{
     clock::Clock,
     state::State,
     store::{Database, Store},
+    wire::{Takeover, WireListener},
 };
 
 /// The seed that is used when none is given.
@@ -117,12 +121,13 @@ impl Origin {
     /// When the listener fails.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
         let (stopping, stopped) = tokio::sync::oneshot::channel();
-        let service = routes::router(self.state).into_make_service();
-        let serving = axum::serve(self.listener, service).with_graceful_shutdown(async move {
-            stop.await;
-            // Nobody listens any more if serving has failed.
-            let _ = stopping.send(());
-        });
+        let service = routes::router(self.state).into_make_service_with_connect_info::<Takeover>();
+        let serving =
+            axum::serve(WireListener(self.listener), service).with_graceful_shutdown(async move {
+                stop.await;
+                // Nobody listens any more if serving has failed.
+                let _ = stopping.send(());
+            });
         tokio::select! {
             result = async { serving.await } => result,
             () = async {

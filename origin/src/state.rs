@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::{clock::Clock, envelope::Envelopes, store::Store};
+use crate::{clock::Clock, envelope::Envelopes, faults::Faults, store::Store};
 
 /// Shared by all requests.
 #[derive(Clone)]
@@ -15,6 +15,7 @@ pub(crate) struct State(Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) envelopes: Envelopes,
+    pub(crate) faults: Faults,
     pub(crate) requests: RequestCounts,
     pub(crate) clock: Arc<Clock>,
     shops: Vec<String>,
@@ -34,6 +35,7 @@ impl State {
         Self(Arc::new(Shared {
             store,
             envelopes: Envelopes::new(Arc::clone(&clock)),
+            faults: Faults::default(),
             requests: RequestCounts::default(),
             clock,
             shops,

@@ -1,4 +1,4 @@
-//! Every path, and what stands before the routes: counting.
+//! Every path, and what stands before the routes: counting, then faults.
 
 mod analytics;
 mod exports;
@@ -13,7 +13,7 @@ use axum::{
     response::Response,
 };
 
-use crate::{dev, envelope::ApiError, state::State};
+use crate::{dev, envelope::ApiError, faults, state::State};
 
 /// The whole API.
 pub(crate) fn router(state: State) -> Router {
@@ -25,6 +25,10 @@ pub(crate) fn router(state: State) -> Router {
         .merge(dev::routes())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
+        .layer(middleware::from_fn_with_state(
+            state.clone(),
+            faults::misbehave,
+        ))
         .layer(middleware::from_fn_with_state(state.clone(), count))
         .with_state(state)
 }
