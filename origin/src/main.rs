@@ -1,3 +1,121 @@
-//! Placeholder until its first commit.
+//! The reference origin as a command.
 
-fn main() {}
+use std::process::ExitCode;
+
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use reference_origin::{Config, DEFAULT_PORT, DEFAULT_SEED, Origin};
+use tokio::signal::unix::{SignalKind, signal};
+
+enum Command {
+    Run(Config),
+    Help,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let config = match parse(std::env::args().skip(1)) {
+        Ok(Command::Run(config)) => config,
+        Ok(Command::Help) => {
+            println!("{}", help());
+            return ExitCode::SUCCESS;
+        }
+        Err(sentence) => return refuse(&sentence),
+    };
+    let origin = match Origin::start(config).await {
+        Ok(origin) => origin,
+        Err(error) => return refuse(&error.to_string()),
+    };
+    println!(
+        "The reference origin answers at http://127.0.0.1:{0} (http://127.0.0.1:{0}/dev/ lists what it can be told).",
+        origin.port()
+    );
+    match origin.run(stop_signal()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(&format!("The origin stopped: {error}.")),
+    }
+}
+
+fn refuse(sentence: &str) -> ExitCode {
+    eprintln!("reference-origin: {sentence}");
+    ExitCode::from(2)
+}
+
+/// Ready at Ctrl-C and at SIGTERM.
+async fn stop_signal() {
+    let mut terminate = match signal(SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(error) => {
+            eprintln!("reference-origin: SIGTERM cannot be waited for: {error}.");
+            return std::future::pending().await;
+        }
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        result = tokio::signal::ctrl_c() => {
+            if let Err(error) = result {
+                eprintln!("reference-origin: Ctrl-C cannot be waited for: {error}.");
+                terminate.recv().await;
+            }
+        }
+    }
+}
+
+fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, String> {
+    let mut config = Config::default();
+    let mut arguments = arguments;
+    while let Some(argument) = arguments.next() {
+        let (flag, attached) = match argument.split_once('=') {
+            Some((flag, value)) => (flag, Some(value.to_owned())),
+            None => (argument.as_str(), None),
+        };
+        if matches!(flag, "--help" | "-h") {
+            return Ok(Command::Help);
+        }
+        let mut value =
+            || attached.clone().or_else(|| arguments.next()).ok_or(format!("{flag} needs a value: see --help."));
+        match flag {
+            "--port" => {
+                let given = value()?;
+                config.port = given.parse().map_err(|_| format!("--port: {given:?} is no port."))?;
+            }
+            "--seed" => {
+                let given = value()?;
+                config.seed =
+                    given.parse().map_err(|_| format!("--seed: {given:?} is no whole number up to {}.", u32::MAX))?;
+            }
+            "--now" => {
+                let given = value()?;
+                config.now =
+                    Some(moment(&given).ok_or(format!(
+                        "--now: {given:?} is neither a moment such as 2026-11-20T14:05:00Z nor a day."
+                    ))?);
+            }
+            "--db" => config.db = Some(value()?.into()),
+            _ => return Err(format!("There is no {argument:?}: see --help.")),
+        }
+    }
+    Ok(Command::Run(config))
+}
+
+/// A moment, or noon of a day.
+fn moment(text: &str) -> Option<DateTime<Utc>> {
+    if let Ok(moment) = DateTime::parse_from_rfc3339(text) {
+        return Some(moment.to_utc());
+    }
+    let day: NaiveDate = text.parse().ok()?;
+    Some(day.and_time(NaiveTime::from_hms_opt(12, 0, 0)?).and_utc())
+}
+
+fn help() -> String {
+    format!(
+        "A dashboard API over real tables, on 127.0.0.1.
+
+Usage: reference-origin [--port PORT] [--seed NUMBER] [--now MOMENT] [--db FILE]
+
+  --port PORT    the port to listen on ({DEFAULT_PORT}); 0 takes any that is free
+  --seed NUMBER  decides every figure ({DEFAULT_SEED}); the same seed and day give the same figures
+  --now MOMENT   starts the clock at a moment, such as 2026-11-20T14:05:00Z, or at noon of a day
+  --db FILE      keeps the database in a file, and what events wrote to it; otherwise it is in memory
+  --help         this text"
+    )
+}

@@ -1,0 +1,14 @@
+//! The reference origin over real sockets.
+
+mod client;
+mod command;
+mod consistency;
+mod development;
+mod events;
+mod faults;
+mod figures;
+mod isolation;
+mod live;
+mod routes;
+mod server;
+mod sizes;
