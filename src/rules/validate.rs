@@ -4,16 +4,14 @@
 
 use super::parse::{Fault, RawClass, RawEnvelope, RawEvent, RawParameter, RawRoute, RawRules, RawScalar};
 use super::table::{
-    Accepts, Calendar, Class, Disposition, Event, Lifetimes, List, Parameter, Policy, Requirement, Route, Rules,
-    Scalar, Seconds, Segment, Stored, Text, WithoutLedger, is_word,
+    Accepts, Calendar, Class, Disposition, Event, KV_LEAST_LIFE, Lifetimes, List, Parameter, Policy, Requirement,
+    Route, Rules, Scalar, Seconds, Segment, Stored, Text, WithoutLedger, is_word,
 };
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use toml::Spanned;
 
-/// The least life of a value in Workers KV, in seconds.
-const KV_LEAST_LIFE: Seconds = 60;
 /// Query parameters that the edge itself understands, so that no rule can have them.
 const RESERVED_PARAMETERS: [&str; 1] = ["nocache"];
 /// Paths that belong to the edge itself.
