@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::case::Case;
 use crate::client::Call;
 use crate::config::{WorkerConfig, built_modules, compatibility_date};
+use crate::day::clear_of_midnight;
 use crate::origin::Origin;
 use crate::stores::{CacheFace, CacheStore, KvFace, KvStore};
 use crate::workerd::Workerd;
@@ -97,6 +98,7 @@ impl Options {
 
     /// Starts everything.
     pub fn start(self) -> Edge {
+        clear_of_midnight();
         let origin = Origin::start();
         let (kv, cache) = (KvStore::new(), CacheStore::new());
         let (kv_face, cache_face) = (KvFace::start(&kv), CacheFace::start(&cache));
