@@ -22,6 +22,7 @@ mod edge_purge_races;
 mod edge_purge_refused;
 mod edge_routes;
 mod edge_tiers;
+mod edge_unstored;
 mod harness_cache;
 mod harness_case;
 mod harness_kv;
