@@ -17,6 +17,8 @@ mod wire;
 mod workerd;
 
 mod built;
+mod edge_fields;
+mod edge_methods;
 mod edge_purge;
 mod edge_purge_races;
 mod edge_purge_refused;

@@ -123,6 +123,15 @@ impl Answer {
         Self { content: Content::Nothing, ..Self::empty(200) }
     }
 
+    /// How long the body is, where it is known.
+    pub fn length(&self) -> u64 {
+        match &self.content {
+            Content::Bytes(bytes) => bytes.len() as u64,
+            Content::Pattern(length) => *length,
+            _ => panic!("the length of this answer is not known"),
+        }
+    }
+
     /// Another status.
     pub fn status(mut self, status: u16) -> Self {
         self.status = status;
