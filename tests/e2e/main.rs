@@ -17,13 +17,17 @@ mod wire;
 mod workerd;
 
 mod built;
+mod edge_crowds;
 mod edge_fields;
 mod edge_methods;
 mod edge_purge;
 mod edge_purge_races;
 mod edge_purge_refused;
 mod edge_routes;
+mod edge_settings;
+mod edge_stores;
 mod edge_streams;
+mod edge_targets;
 mod edge_tiers;
 mod edge_unstored;
 mod edge_websocket;
