@@ -200,6 +200,9 @@ fn a_foreign_or_corrupt_entry_in_the_cache_api_is_a_miss() {
         (Some("x".repeat(10_000)), body.clone()),
         (Some(head.replace("\"v\":1", "\"v\":2")), body.clone()),
         (Some(head.replace("\"s\":200", "\"s\":-1")), body.clone()),
+        (Some(head.clone()), body[..20].to_vec()),
+        (Some(head.clone()), [body.as_slice(), b" "].concat()),
+        (Some(head.clone()), Vec::new()),
     ];
     for (head, body) in entries {
         edge.kv.clear();
