@@ -71,6 +71,12 @@ impl Options {
         Self { modules: vec![("index.mjs".to_owned(), source.as_bytes().to_vec())], changes: Vec::new() }
     }
 
+    /// The same inside another main module, which imports `./index.js`.
+    pub fn inside(mut self, source: &str) -> Self {
+        self.modules.insert(0, ("inside.mjs".to_owned(), source.as_bytes().to_vec()));
+        self
+    }
+
     /// Sets a variable or a secret.
     pub fn var(self, name: &str, value: &str) -> Self {
         self.with(Change::Var(name.to_owned(), Some(value.to_owned())))

@@ -19,6 +19,7 @@ mod workerd;
 mod built;
 mod edge_crowds;
 mod edge_fields;
+mod edge_ledger;
 mod edge_methods;
 mod edge_purge;
 mod edge_purge_races;
