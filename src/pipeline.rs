@@ -76,7 +76,7 @@ async fn path<P: Ports>(ports: &P, request: P::Request) -> Result<Served<P>, Pro
     let target = Target::parse(request.url()).map_err(malformed)?;
     let classified = classify(ports.rules(), request.method(), &target);
     if classified == Classified::Health {
-        return Ok(admin::health(ports, &request).into());
+        return admin::health(ports, &request).map(Served::from);
     }
     if !ports.config().hosts.iter().any(|host| host.eq_ignore_ascii_case(target.host)) {
         return Err(Problem::new(

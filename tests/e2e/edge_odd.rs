@@ -97,6 +97,15 @@ fn a_connection_field_cannot_take_out_what_the_edge_says() {
 }
 
 #[test]
+fn health_is_asked_by_get_or_head() {
+    let edge = Edge::start();
+    edge.send(&Call::new("HEAD", "/healthz")).expect(200).body("").origin_requests(0);
+    for method in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE"] {
+        edge.send(&Call::new(method, "/healthz")).problem(405).field("Allow", "GET, HEAD").origin_requests(0);
+    }
+}
+
+#[test]
 fn a_request_hidden_in_a_body_is_not_seen_as_one() {
     let edge = Edge::start();
     edge.fill(SALES, SALES_KEY, "a tile");
