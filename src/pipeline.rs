@@ -90,6 +90,11 @@ async fn path<P: Ports>(ports: &P, request: P::Request) -> Result<Served<P>, Pro
             "The request came back through this edge: its origin must not be the edge itself.",
         ));
     }
+    // Its answer would repeat what the edge tells the origin alone (RFC 9110, section 9.3.8).
+    if request.method() == "TRACE" {
+        return Err(Problem::new(Kind::Method, "TRACE is not passed on, since its answer would tell a secret.")
+            .with(field::ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+    }
     match classified {
         Classified::Health | Classified::Admin => {
             Ok(admin::call(ports, target.path.to_string().as_str(), request).await?.into())

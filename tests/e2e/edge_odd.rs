@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::client::Call;
-use crate::harness::Edge;
+use crate::harness::{Edge, ORIGIN_SECRET};
 use crate::origin::{Answer, is_pattern};
 use crate::stored::{SALES, SALES_KEY};
 
@@ -93,6 +93,16 @@ fn a_connection_field_cannot_take_out_what_the_edge_says() {
     let request = edge.origin.all_requests().remove(0);
     for name in named {
         assert!(request.fields.has(name), "{name}: {request:?}");
+    }
+}
+
+#[test]
+fn a_trace_would_tell_the_edges_secret_and_is_refused() {
+    let edge = Edge::start();
+    for target in [SALES, LIVE, "/api/unlisted"] {
+        edge.origin.script(target, |request, _| Answer::bytes("message/http", &request.raw));
+        let refused = edge.send(&Call::new("TRACE", target)).problem(405).origin_requests(0);
+        assert!(!refused.text().contains(ORIGIN_SECRET) && refused.fields.has("Allow"), "{refused:?}");
     }
 }
 
