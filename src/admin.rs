@@ -18,13 +18,20 @@ const HEALTH: &str = "/healthz";
 const PURGE: &str = "/cache/purge";
 
 /// `GET /healthz`: that the Worker runs, which version, and what went wrong around it in this isolate.
-pub fn health<P: Ports>(ports: &P, request: &P::Request) -> Made<P::Body> {
+///
+/// # Errors
+/// It was asked by another method.
+pub fn health<P: Ports>(ports: &P, request: &P::Request) -> Result<Made<P::Body>, Problem> {
+    let head = request.method() == "HEAD";
+    if !head && request.method() != "GET" {
+        return Err(Problem::new(Kind::Method, "Health is asked by GET.").with(field::ALLOW, "GET, HEAD"));
+    }
     let mut counts = Map::new();
     for (incident, count) in ports.incidents() {
         _ = counts.insert(incident.as_str().to_string(), count.into());
     }
     let body = json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION"), "incidents": counts });
-    Made::own(200, JSON, body.to_string(), request.method() == "HEAD")
+    Ok(Made::own(200, JSON, body.to_string(), head))
 }
 
 /// What every request gets while the settings are incomplete or wrong.

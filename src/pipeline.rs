@@ -76,7 +76,7 @@ async fn path<P: Ports>(ports: &P, request: P::Request) -> Result<Served<P>, Pro
     let target = Target::parse(request.url()).map_err(malformed)?;
     let classified = classify(ports.rules(), request.method(), &target);
     if classified == Classified::Health {
-        return Ok(admin::health(ports, &request).into());
+        return admin::health(ports, &request).map(Served::from);
     }
     if !ports.config().hosts.iter().any(|host| host.eq_ignore_ascii_case(target.host)) {
         return Err(Problem::new(
@@ -89,6 +89,11 @@ async fn path<P: Ports>(ports: &P, request: P::Request) -> Result<Served<P>, Pro
             Kind::Loop,
             "The request came back through this edge: its origin must not be the edge itself.",
         ));
+    }
+    // Its answer would repeat what the edge tells the origin alone (RFC 9110, section 9.3.8).
+    if request.method() == "TRACE" {
+        return Err(Problem::new(Kind::Method, "TRACE is not passed on, since its answer would tell a secret.")
+            .with(field::ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
     }
     match classified {
         Classified::Health | Classified::Admin => {

@@ -117,7 +117,7 @@ pub async fn text_of(response: &Response) -> Result<String, Failure> {
 }
 
 /// The length that a message declares of its body as it will be read: that of an encoded one says nothing.
-fn declared(headers: &Headers) -> Option<usize> {
+pub fn declared(headers: &Headers) -> Option<usize> {
     let encoded = headers.has("content-encoding").unwrap_or(true);
     let length = headers.get("content-length").ok().flatten()?;
     (!encoded).then(|| length.parse().ok()).flatten()

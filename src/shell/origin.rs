@@ -1,7 +1,7 @@
 //! The origin, by the runtime's `fetch`.
 
 use super::body::{Incoming, Unread, edited, headers, read};
-use super::js::failure;
+use super::js::{failure, get};
 use crate::ports::{self, Edits, Failure, Field, Origin, Read};
 use alloc::string::String;
 use wasm_bindgen::{JsCast as _, JsValue};
@@ -50,8 +50,9 @@ fn init(method: &str, headers: &Headers) -> RequestInit {
 async fn fetch(url: &str, init: &RequestInit) -> Result<Fetched, JsValue> {
     let global: WorkerGlobalScope = js_sys::global().unchecked_into();
     let response: Response = JsFuture::from(global.fetch_with_str_and_init(url, init)).await?.dyn_into()?;
-    // A status that no Response can be made of is no answer.
-    let representable = matches!(response.status(), 101 | 200..=599);
+    // A status that no Response can be made of is no answer; nor is an upgrade that nobody asked for.
+    let upgraded = response.status() == 101 && get(&response, "webSocket").is_object();
+    let representable = upgraded || matches!(response.status(), 200..=599);
     representable.then_some(Fetched(response)).ok_or_else(|| JsValue::from("a status outside of 200 to 599"))
 }
 

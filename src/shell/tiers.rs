@@ -1,6 +1,6 @@
 //! The stores: the Cache API of this data centre, and Workers KV.
 
-use super::body::Unread;
+use super::body::{Unread, declared};
 use super::js::{KvNamespace, failure, get, object};
 use crate::cache_status::CACHE_NAME;
 use crate::entry::{Head, StoredResponse};
@@ -75,7 +75,10 @@ impl EdgeTier {
         let found = JsFuture::from(Self::cache().await?.match_with_str(&url)).await?;
         let Ok(response) = found.dyn_into::<Response>() else { return Ok(None) };
         let head = response.headers().get(HEAD)?.and_then(|text| Head::decode(&text));
-        Ok(head.map(|head| StoredResponse { head, body: Unread::Response(response) }))
+        // A body that is not as long as its head says is not the one that the head was written for.
+        let length = declared(&response.headers());
+        let whole = head.filter(|head| length.is_none_or(|length| length == head.length));
+        Ok(whole.map(|head| StoredResponse { head, body: Unread::Response(response) }))
     }
 
     async fn put(

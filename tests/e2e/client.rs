@@ -139,10 +139,16 @@ impl Opened {
     fn read(stream: TcpStream, started: Instant, method: &str) -> io::Result<Self> {
         let mut reader = BufReader::with_capacity(64 << 10, stream);
         let closed = || io::Error::new(io::ErrorKind::ConnectionAborted, "closed without an answer");
-        let head = read_head(&mut reader)?.ok_or_else(closed)?;
-        let status = head.start.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
-        let status = status
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("bad status line {:?}", head.start)))?;
+        let (head, status) = loop {
+            let head = read_head(&mut reader)?.ok_or_else(closed)?;
+            let status = head.start.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
+            let bad = || io::Error::new(io::ErrorKind::InvalidData, format!("bad status line {:?}", head.start));
+            let status: u16 = status.ok_or_else(bad)?;
+            // 100 (Continue) and its like come before the answer; 101 is one.
+            if status == 101 || status >= 200 {
+                break (head, status);
+            }
+        };
         let body = BodyReader::new(Framing::of_answer(method, status, &head.fields)?);
         Ok(Self { status, fields: head.fields, head_after: started.elapsed(), started, body, reader })
     }

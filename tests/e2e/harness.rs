@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::case::Case;
 use crate::client::Call;
 use crate::config::{WorkerConfig, built_modules, compatibility_date};
+use crate::day::clear_of_midnight;
 use crate::origin::Origin;
 use crate::stores::{CacheFace, CacheStore, KvFace, KvStore};
 use crate::workerd::Workerd;
@@ -70,6 +71,12 @@ impl Options {
         Self { modules: vec![("index.mjs".to_owned(), source.as_bytes().to_vec())], changes: Vec::new() }
     }
 
+    /// The same inside another main module, which imports `./index.js`.
+    pub fn inside(mut self, source: &str) -> Self {
+        self.modules.insert(0, ("inside.mjs".to_owned(), source.as_bytes().to_vec()));
+        self
+    }
+
     /// Sets a variable or a secret.
     pub fn var(self, name: &str, value: &str) -> Self {
         self.with(Change::Var(name.to_owned(), Some(value.to_owned())))
@@ -97,6 +104,7 @@ impl Options {
 
     /// Starts everything.
     pub fn start(self) -> Edge {
+        clear_of_midnight();
         let origin = Origin::start();
         let (kv, cache) = (KvStore::new(), CacheStore::new());
         let (kv_face, cache_face) = (KvFace::start(&kv), CacheFace::start(&cache));

@@ -177,7 +177,7 @@ fn a_websocket_is_echoed_and_closes() {
         socket.say(text);
         assert_eq!(socket.hear().as_deref(), Some(text));
     }
-    socket.close();
+    assert!(socket.close(1000, "").is_some_and(|(code, _)| code == 1000));
     edge.wait_until("the origin's side ended", |edge| edge.origin.requests("/ws")[0].answered);
     edge.origin.answer("/not-ws", Answer::empty(403));
     assert!(Socket::open(edge.workerd.address(), "/not-ws").is_err());

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use tungstenite::Message;
 use tungstenite::handshake::derive_accept_key;
+use tungstenite::protocol::frame::CloseFrame;
 use tungstenite::protocol::{Role, WebSocket};
 
 use crate::client::Call;
@@ -42,23 +43,45 @@ impl Socket {
         self.socket.send(Message::text(text)).expect("the WebSocket is open");
     }
 
-    /// The next text or bytes; `None` when the other side closed.
+    /// Sends bytes.
+    pub fn say_bytes(&mut self, bytes: &[u8]) {
+        self.socket.send(Message::binary(bytes.to_vec())).expect("the WebSocket is open");
+    }
+
+    /// The next message, which must be text; `None` when the other side closed.
     pub fn hear(&mut self) -> Option<String> {
+        let message = self.next()?;
+        assert!(message.is_text(), "{message:?} is no text");
+        Some(message.to_text().expect("UTF-8").to_owned())
+    }
+
+    /// The next message, which must be binary; `None` when the other side closed.
+    pub fn hear_bytes(&mut self) -> Option<Vec<u8>> {
+        let message = self.next()?;
+        assert!(message.is_binary(), "{message:?} is not binary");
+        Some(message.into_data().to_vec())
+    }
+
+    fn next(&mut self) -> Option<Message> {
         loop {
             match self.socket.read() {
-                Ok(message @ (Message::Text(_) | Message::Binary(_))) => {
-                    return Some(message.to_text().expect("UTF-8").to_owned());
-                }
+                Ok(message @ (Message::Text(_) | Message::Binary(_))) => return Some(message),
                 Ok(_) => {}
                 Err(_) => return None,
             }
         }
     }
 
-    /// Closes, and waits for the other side to agree.
-    pub fn close(mut self) {
+    /// Closes with this code and reason, and waits for the other side's: `None` if it left without one.
+    pub fn close(mut self, code: u16, reason: &str) -> Option<(u16, String)> {
         // It may be closed already.
-        let _closed = self.socket.close(None);
-        while self.hear().is_some() {}
+        let _closed = self.socket.close(Some(CloseFrame { code: code.into(), reason: reason.to_owned().into() }));
+        loop {
+            match self.socket.read() {
+                Ok(Message::Close(frame)) => return frame.map(|frame| (frame.code.into(), frame.reason.to_string())),
+                Ok(_) => {}
+                Err(_) => return None,
+            }
+        }
     }
 }

@@ -79,9 +79,10 @@ impl Answer {
         Self::bytes("application/json", body.to_string())
     }
 
-    /// A dashboard tile in the origin's envelope: `fact` is what the tile says, and what tests compare.
+    /// A dashboard's figures, good in either of the origin's envelopes: `fact` is what they say, and what tests compare.
     pub fn tile(fact: &str) -> Self {
-        Self::json(&json!({"status": "ok", "source": "fresh", "fact": {"says": fact}, "data": {"rows": [1, 2, 3]}}))
+        let data = json!({"says": fact, "rows": [1, 2, 3]});
+        Self::json(&json!({"status": "ok", "success": true, "source": "fresh", "fact": {"says": fact}, "data": data}))
     }
 
     /// An empty answer of that status.
@@ -120,6 +121,15 @@ impl Answer {
     /// The connection closes without an answer.
     pub fn none() -> Self {
         Self { content: Content::Nothing, ..Self::empty(200) }
+    }
+
+    /// How long the body is, where it is known.
+    pub fn length(&self) -> u64 {
+        match &self.content {
+            Content::Bytes(bytes) => bytes.len() as u64,
+            Content::Pattern(length) => *length,
+            _ => panic!("the length of this answer is not known"),
+        }
     }
 
     /// Another status.

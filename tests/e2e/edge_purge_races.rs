@@ -1,0 +1,128 @@
+//! Purges while something is under way: nothing that began before one is served after it.
+
+use serde_json::json;
+
+use crate::client::Call;
+use crate::gate::Gate;
+use crate::harness::Edge;
+use crate::origin::{Answer, Wait};
+use crate::stored::{SALES, SALES_KEY, SEGMENTS, SEGMENTS_KEY};
+use crate::stores::{Fault, Op};
+
+fn purge_all(edge: &Edge) {
+    edge.purge(&json!({"mode": "hard", "all": true}));
+}
+
+#[test]
+fn a_put_that_lands_in_kv_after_the_purge_is_not_served() {
+    let edge = Edge::start();
+    let late = Gate::new();
+    edge.kv_face.faults().once(Op::Put, Fault::LandLate(late.clone()));
+    edge.origin.answer(SALES, Answer::tile("old"));
+    edge.get(SALES).expect(200).stored(true).says("old").origin_requests(1);
+    late.wait_for_arrivals(1);
+    purge_all(&edge);
+    let new = edge.is_gone(SALES, SALES_KEY);
+    late.open();
+    edge.wait_until("the old one landed over the new", |edge| {
+        edge.in_kv(SALES_KEY).is_some_and(|body| body.contains("old"))
+    });
+    edge.is_hit(SALES, &new);
+    edge.cache.clear();
+    edge.get(SALES).expect(200).fwd("uri-miss").detail("purged").says(&new).origin_requests(1);
+}
+
+#[test]
+fn a_put_that_waits_until_after_the_purge_is_not_served() {
+    type Put = fn(&Edge, Gate);
+    let puts: [Put; 3] = [
+        |edge, gate| edge.cache_face.faults().once(Op::Put, Fault::Hold(gate)),
+        |edge, gate| edge.cache_face.faults().once(Op::Put, Fault::LandLate(gate)),
+        |edge, gate| edge.kv_face.faults().once(Op::Put, Fault::Hold(gate)),
+    ];
+    for put in puts {
+        let edge = Edge::start();
+        let gate = Gate::new();
+        put(&edge, gate.clone());
+        edge.origin.answer(SALES, Answer::tile("old"));
+        edge.get(SALES).expect(200).stored(true).says("old").origin_requests(1);
+        gate.wait_for_arrivals(1);
+        purge_all(&edge);
+        gate.open();
+        edge.wait_until("the old one is in both stores", |edge| {
+            let old = |body: Option<String>| body.is_some_and(|body| body.contains("old"));
+            old(edge.in_cache(SALES_KEY)) && old(edge.in_kv(SALES_KEY))
+        });
+        edge.is_gone(SALES, SALES_KEY);
+    }
+}
+
+#[test]
+fn a_fill_that_the_origin_holds_while_a_purge_runs_is_not_served_afterwards() {
+    let in_head = |gate: Gate| Answer::tile("old").wait_before_head(Wait::Until(gate));
+    let in_body = |gate: Gate| Answer::tile("old").wait_in_body(10, Wait::Until(gate));
+    let answers: [&dyn Fn(Gate) -> Answer; 2] = [&in_head, &in_body];
+    for (target, key) in [(SALES, SALES_KEY), (SEGMENTS, SEGMENTS_KEY)] {
+        for held in answers {
+            let edge = Edge::start();
+            let gate = Gate::new();
+            edge.origin.answer(target, held(gate.clone()));
+            std::thread::scope(|scope| {
+                let asking = scope.spawn(|| Call::get(target).send(edge.workerd.address()).expect("an answer"));
+                gate.wait_for_arrivals(1);
+                purge_all(&edge);
+                gate.open();
+                let answer = asking.join().expect("the client does not panic");
+                assert_eq!((answer.status, answer.json()["fact"]["says"].as_str()), (200, Some("old")));
+                edge.wait_until_kept(key, &answer.text());
+            });
+            assert_eq!(edge.origin.total(), 1);
+            edge.is_gone(target, key);
+        }
+    }
+}
+
+#[test]
+fn an_older_fill_that_ends_later_does_not_take_the_place_of_a_newer_one() {
+    let edge = Edge::start();
+    let gate = Gate::new();
+    let slow = Answer::tile("older").wait_before_head(Wait::Until(gate.clone()));
+    edge.origin.answers(SALES, vec![slow, Answer::tile("newer")]);
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| Call::get(SALES).send(edge.workerd.address()).expect("an answer"));
+        gate.wait_for_arrivals(1);
+        let newer = edge.get(SALES).expect(200).stored(true).says("newer").origin_requests(1);
+        edge.wait_until_kept(SALES_KEY, &newer.text());
+        let looked = edge.cache_face.count(Op::Get);
+        gate.open();
+        assert_eq!(asking.join().expect("the client does not panic").json()["fact"]["says"], "older");
+        edge.wait_until("the older fill has looked", |edge| edge.cache_face.count(Op::Get) > looked);
+    });
+    edge.is_hit(SALES, "newer");
+    assert_eq!((edge.cache_face.count(Op::Put), edge.kv_face.count(Op::Put), edge.origin.total()), (1, 1, 2));
+}
+
+#[test]
+fn a_store_that_shows_the_value_before_the_purge_shows_nothing() {
+    let edge = Edge::start();
+    edge.fill(SALES, SALES_KEY, "old");
+    purge_all(&edge);
+    let new = edge.is_gone(SALES, SALES_KEY);
+    edge.kv_face.faults().set(Op::Get, Fault::Stale);
+    edge.cache_face.faults().set(Op::Get, Fault::Stale);
+    edge.get(SALES).expect(200).fwd("uri-miss").detail("purged").says(&new).origin_requests(1);
+}
+
+#[test]
+fn purges_that_run_at_once_all_hold() {
+    let edge = Edge::start();
+    edge.fill(SALES, SALES_KEY, "old");
+    let epochs = std::thread::scope(|scope| {
+        let purge = || edge.purge(&json!({"mode": "hard", "keys": [SALES_KEY]}))["epoch"].as_u64();
+        let purging: Vec<_> = (0..16).map(|_| scope.spawn(purge)).collect();
+        purging.into_iter().map(|one| one.join().expect("a purge is confirmed")).collect::<Vec<_>>()
+    });
+    let distinct: std::collections::BTreeSet<_> = epochs.iter().flatten().collect();
+    assert_eq!(distinct.len(), 16, "each purge has its own position: {epochs:?}");
+    edge.is_gone(SALES, SALES_KEY);
+}
