@@ -1,0 +1,10 @@
+//! Native tests of the core, on fakes and a virtual clock: scenarios (`tests/spec`), tables over the compiled
+//! rules, and properties under random requests and faults.
+
+mod client;
+mod fakes;
+mod purges;
+mod refused_purges;
+mod spec;
+mod table;
+mod tasks;
