@@ -5,6 +5,7 @@ mod client;
 mod fakes;
 mod purges;
 mod refused_purges;
+mod rules;
 mod spec;
 mod table;
 mod tasks;
