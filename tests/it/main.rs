@@ -3,8 +3,11 @@
 
 mod client;
 mod fakes;
+mod faults;
 mod purges;
+mod random;
 mod refused_purges;
+mod requests;
 mod rules;
 mod spec;
 mod table;

@@ -140,7 +140,8 @@ pub struct Location {
     ledger: ledger::FakeLedger,
     origin: origin::FakeOrigin,
     config: Config,
-    rules: Rules,
+    /// The compiled ones, if there are no others.
+    rules: Option<Rc<Rules>>,
 }
 
 impl Location {
@@ -149,10 +150,10 @@ impl Location {
     }
 
     pub fn of_tenant(world: &Rc<World>, tenant: &str) -> Rc<Self> {
-        Self::with(world, tenant, compiled().clone())
+        Self::with(world, tenant, None)
     }
 
-    pub fn with(world: &Rc<World>, tenant: &str, rules: Rules) -> Rc<Self> {
+    pub fn with(world: &Rc<World>, tenant: &str, rules: Option<Rc<Rules>>) -> Rc<Self> {
         let edge = Rc::<Store>::default();
         let tier = |name, store| tier::FakeTier { name, store, world: world.clone() };
         Rc::new(Self {
@@ -200,7 +201,7 @@ impl Ports for Location {
     }
 
     fn rules(&self) -> &Rules {
-        &self.rules
+        self.rules.as_deref().unwrap_or_else(|| compiled())
     }
 
     fn config(&self) -> &Config {
