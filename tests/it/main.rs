@@ -2,6 +2,7 @@
 //! rules, and properties under random requests and faults.
 
 mod client;
+mod documents;
 mod fakes;
 mod faults;
 mod purges;
