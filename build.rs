@@ -15,11 +15,11 @@ use rules::table::{
     Accepts, Class, Disposition, Event, Lifetimes, Parameter, Policy, Requirement, Route, Rules, Scalar, Segment,
     Stored, Text,
 };
-use std::{env, fs, path::Path, process::ExitCode};
+use std::{env, fs, path::Path};
 
 const FILE: &str = "rules.toml";
 
-fn main() -> ExitCode {
+fn main() {
     println!("cargo::rerun-if-changed={FILE}");
     println!("cargo::rerun-if-changed=src/rules");
     let text = match fs::read_to_string(FILE) {
@@ -29,20 +29,20 @@ fn main() -> ExitCode {
     let rules = match rules::parse::load(FILE, &text) {
         Ok(rules) => rules,
         Err(errors) => {
-            let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            return fail(&lines.join("\n"));
+            return errors.iter().for_each(|error| fail(&error.to_string()));
         }
     };
     let out = env::var_os("OUT_DIR").unwrap_or_default();
-    match fs::write(Path::new(&out).join("rules.rs"), format!("pub static RULES: Rules = {};\n", rules.rust())) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&format!("the compiled rules cannot be written: {error}")),
+    if let Err(error) =
+        fs::write(Path::new(&out).join("rules.rs"), format!("pub static RULES: Rules = {};\n", rules.rust()))
+    {
+        fail(&format!("the compiled rules cannot be written: {error}"));
     }
 }
 
-fn fail(sentence: &str) -> ExitCode {
-    eprintln!("{sentence}");
-    ExitCode::FAILURE
+/// Cargo shows it as an error of this package, and fails the build when this script has ended.
+fn fail(sentence: &str) {
+    println!("cargo::error={}", sentence.replace('\n', " "));
 }
 
 /// A value as the Rust source of a constant.

@@ -18,7 +18,7 @@ use crate::ports::{
 };
 use crate::problem::{Kind, Problem};
 use crate::reuse::{Absence, Reuse, reuse};
-use crate::rules::{Seconds, Text};
+use crate::rules::{KV_LEAST_LIFE, Seconds, Text};
 use crate::storing::{BODY_GREATEST_LENGTH, Received, Refusal, Storing, may_store, may_store_body};
 use crate::target::{Malformed, Target};
 use crate::validation::digest;
@@ -267,9 +267,10 @@ fn hit<P: Ports>(
     Served { answer: Answer::Made(made), after: After(keep) }
 }
 
-/// How long a tier keeps what is `age` seconds old already.
+/// How long a tier keeps what is `age` seconds old already. A store may refuse a shorter life; reuse is judged by the
+/// head, so a longer one does no harm.
 fn left(selected: &Selected<'_>, age: Seconds) -> Seconds {
-    selected.stored.lifetimes.keep().saturating_sub(age).max(1)
+    selected.stored.lifetimes.keep().saturating_sub(age).max(KV_LEAST_LIFE)
 }
 
 /// One question to the origin, and what it is for.

@@ -12,6 +12,9 @@ pub type List<T> = Cow<'static, [T]>;
 /// A span of time in whole seconds (RFC 9111, section 1.2.2: delta-seconds).
 pub type Seconds = u32;
 
+/// The least life of a value in Workers KV.
+pub const KV_LEAST_LIFE: Seconds = 60;
+
 /// Everything that `rules.toml` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {

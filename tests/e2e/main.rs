@@ -41,3 +41,4 @@ mod harness_origin;
 mod harness_platform;
 mod harness_platform_url;
 mod harness_workerd;
+mod newcomer;

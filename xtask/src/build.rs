@@ -58,6 +58,8 @@ fn worker_build(project: &Project, ready: &Ready) -> Command {
     let mut build = command(ready.worker_build.path(&project.cache), &project.root);
     build
         .arg("--release")
+        // What went wrong is in cargo's own words above; a trace through worker-build says nothing of it.
+        .env("RUST_BACKTRACE", "0")
         .env("WASM_BINDGEN_BIN", ready.wasm_bindgen.path(&project.cache))
         .env("WASM_OPT_BIN", bin.join("wasm-opt"))
         .env("ESBUILD_BIN", bin.join("esbuild"))

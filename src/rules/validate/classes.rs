@@ -1,0 +1,131 @@
+//! Classes: lifetimes that make sense together, and none where nothing is stored.
+
+use super::super::parse::RawClass;
+use super::super::table::{Calendar, Class, Lifetimes, Policy, Seconds, Text, WithoutLedger};
+use super::{Faults, judge_name};
+use alloc::vec::Vec;
+use toml::Spanned;
+
+/// A class, with what only the judging of its routes needs.
+pub struct KnownClass {
+    pub class: Class,
+    pub ceiling: Option<Seconds>,
+}
+
+pub(super) fn classes(raw: &[RawClass], faults: &mut Faults) -> Vec<KnownClass> {
+    let mut known: Vec<KnownClass> = Vec::new();
+    for class in raw {
+        let (name, at) = (class.name.get_ref(), class.name.span().start);
+        let rule = format!("class `{name}`");
+        judge_name(name, at, &rule, faults);
+        if known.iter().any(|other| other.class.name == *name) {
+            faults.add(at, &rule, "this name is taken by a class above");
+        }
+        let policy = match class.policy.as_ref().map_or("store", |policy| policy.get_ref().as_str()) {
+            "live" => never_stored(class, Policy::Live, &rule, faults),
+            "bypass" => never_stored(class, Policy::Bypass, &rule, faults),
+            "store" => Policy::Store(lifetimes(class, &rule, faults)),
+            other => {
+                let at = class.policy.as_ref().map_or(at, |policy| policy.span().start);
+                faults.add(at, &rule, format!("policy `{other}` is not known: say `store`, `live` or `bypass`"));
+                Policy::Bypass
+            }
+        };
+        known.push(KnownClass {
+            class: Class { name: Text::Owned(name.clone()), policy },
+            ceiling: class.ceiling.as_ref().map(|ceiling| *ceiling.get_ref()),
+        });
+    }
+    known
+}
+
+/// A class that is never stored has no lifetime and no stale window.
+fn never_stored(class: &RawClass, policy: Policy, rule: &str, faults: &mut Faults) -> Policy {
+    let numbers = [
+        ("s_maxage", &class.s_maxage),
+        ("max_age", &class.max_age),
+        ("stale_while_revalidate", &class.stale_while_revalidate),
+        ("stale_if_error", &class.stale_if_error),
+        ("soft_window", &class.soft_window),
+        ("ceiling", &class.ceiling),
+    ];
+    for (word, value) in numbers {
+        if let Some(value) = value {
+            faults.add(
+                value.span().start,
+                rule,
+                format!("`{word}` on a class that is never stored: leave it out, or say policy = \"store\""),
+            );
+        }
+    }
+    policy
+}
+
+fn lifetimes(class: &RawClass, rule: &str, faults: &mut Faults) -> Lifetimes {
+    let at = class.name.span().start;
+    let seconds = |value: &Option<Spanned<u32>>| value.as_ref().map(|value| *value.get_ref());
+    let s_maxage = seconds(&class.s_maxage).unwrap_or_else(|| {
+        faults.add(at, rule, "a stored class needs `s_maxage`, its freshness lifetime at the edge in seconds");
+        0
+    });
+    let max_age = seconds(&class.max_age).unwrap_or(0);
+    if max_age > s_maxage {
+        faults.add(
+            at,
+            rule,
+            format!("max_age = {max_age} is over s_maxage = {s_maxage}: the browser would outlive the edge"),
+        );
+    }
+    let calendar = match class.calendar.as_ref().map(|word| (word.get_ref().as_str(), word.span().start)) {
+        None => Calendar::None,
+        Some(("day", _)) => Calendar::Day,
+        Some((other, at)) => {
+            faults.add(
+                at,
+                rule,
+                format!("calendar `{other}` is not known: say `day`, which includes the first of each month"),
+            );
+            Calendar::None
+        }
+    };
+    let without_ledger = match class.without_ledger.as_ref().map(|word| (word.get_ref().as_str(), word.span().start)) {
+        None | Some(("forward", _)) => WithoutLedger::Forward,
+        Some(("serve", _)) => WithoutLedger::Serve,
+        Some((other, at)) => {
+            faults.add(at, rule, format!("without_ledger `{other}` is not known: say `forward` or `serve`"));
+            WithoutLedger::Forward
+        }
+    };
+    let lifetimes = Lifetimes {
+        s_maxage,
+        max_age,
+        stale_while_revalidate: seconds(&class.stale_while_revalidate).unwrap_or(0),
+        stale_if_error: seconds(&class.stale_if_error).unwrap_or(0),
+        soft_window: seconds(&class.soft_window).unwrap_or(0),
+        calendar,
+        without_ledger,
+    };
+    over_ceiling(&lifetimes, seconds(&class.ceiling), at, rule, faults);
+    lifetimes
+}
+
+/// The ceiling bounds the age that a figure may reach while the origin is well.
+pub(super) fn over_ceiling(
+    lifetimes: &Lifetimes,
+    ceiling: Option<Seconds>,
+    at: usize,
+    rule: &str,
+    faults: &mut Faults,
+) {
+    let reach = lifetimes.s_maxage.saturating_add(lifetimes.stale_while_revalidate);
+    if let Some(ceiling) = ceiling.filter(|ceiling| reach > *ceiling) {
+        faults.add(
+            at,
+            rule,
+            format!(
+                "s_maxage = {} and stale_while_revalidate = {} together are over the class's ceiling of {ceiling} s",
+                lifetimes.s_maxage, lifetimes.stale_while_revalidate
+            ),
+        );
+    }
+}

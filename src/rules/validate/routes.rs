@@ -1,0 +1,222 @@
+//! Routes: paths that do not overlap, and on the stored ones a key, an envelope and a life that a tier can keep.
+
+use super::super::parse::{RawEnvelope, RawRoute, RawRules, RawScalar};
+use super::super::table::{
+    Disposition, KV_LEAST_LIFE, Lifetimes, List, Policy, Requirement, Route, Scalar, Seconds, Segment, Stored, Text,
+    is_word,
+};
+use super::classes::{KnownClass, over_ceiling};
+use super::query::query;
+use super::{Faults, judge_name};
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use toml::Spanned;
+
+/// Paths that belong to the edge itself.
+const RESERVED_PATHS: [&str; 2] = ["/cache", "/healthz"];
+/// What a tenant's name and the parameters leave of a KV key's 512 bytes.
+const KEY_GREATEST_LENGTH: usize = 128;
+
+pub(super) fn routes(raw: &RawRules, classes: &[KnownClass], faults: &mut Faults) -> Vec<Route> {
+    let mut known: Vec<Route> = Vec::new();
+    for route in &raw.route {
+        let (name, at) = (route.name.get_ref(), route.name.span().start);
+        let rule = format!("route `{name}`");
+        judge_name(name, at, &rule, faults);
+        if known.iter().any(|other| other.name == *name) {
+            faults.add(at, &rule, "this name is taken by a route above");
+        }
+        let path = path(route, &raw.origin_prefixes, &rule, faults);
+        if let Some(other) = known.iter().find(|other| overlap(&other.path, &path)) {
+            faults.add(
+                route.path.span().start,
+                &rule,
+                format!("its path overlaps that of route `{}`: a request must have one rule", other.name),
+            );
+        }
+        if let Some(policy) = &route.policy {
+            faults.add(policy.span().start, &rule, "a route's policy is that of its class: say policy there");
+        }
+        let Some(class_name) = &route.class else {
+            faults.add(at, &rule, "it has no class: name one of [[class]]");
+            continue;
+        };
+        let Some(class) = classes.iter().find(|class| class.class.name == *class_name.get_ref()) else {
+            faults.add(class_name.span().start, &rule, format!("class `{}` is not defined", class_name.get_ref()));
+            continue;
+        };
+        let disposition = match &class.class.policy {
+            Policy::Live => forwarded(route, Disposition::Live, &rule, faults),
+            Policy::Bypass => forwarded(route, Disposition::Bypass, &rule, faults),
+            Policy::Store(lifetimes) => {
+                let stored = stored(route, *lifetimes, class.ceiling, raw, &path, &rule, faults);
+                let taken = known
+                    .iter()
+                    .find(|other| matches!(&other.disposition, Disposition::Store(other) if other.key == stored.key));
+                if let (Some(other), Some(key)) = (taken, &route.key) {
+                    faults.add(
+                        key.span().start,
+                        &rule,
+                        format!(
+                            "key `{}` is that of route `{}`: two routes with one key would answer for each other",
+                            key.get_ref(),
+                            other.name
+                        ),
+                    );
+                }
+                Disposition::Store(stored)
+            }
+        };
+        known.push(Route {
+            name: Text::Owned(name.clone()),
+            path: List::Owned(path),
+            class: Text::Owned(class_name.get_ref().clone()),
+            disposition,
+        });
+    }
+    known
+}
+
+fn path(route: &RawRoute, prefixes: &[Spanned<String>], rule: &str, faults: &mut Faults) -> Vec<Segment> {
+    let (text, at) = (route.path.get_ref(), route.path.span().start);
+    if RESERVED_PATHS.iter().any(|own| text == own || text.starts_with(&format!("{own}/"))) {
+        faults.add(at, rule, format!("path `{text}` belongs to the edge itself"));
+    } else if !prefixes.iter().any(|prefix| text.starts_with(prefix.get_ref().as_str())) {
+        faults.add(at, rule, format!("path `{text}` is under none of origin_prefixes, so no request would reach it"));
+    }
+    let mut segments = Vec::new();
+    for segment in text.trim_start_matches('/').split('/') {
+        match segment.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
+            Some((name, suffix)) if is_word(name) && (suffix.is_empty() || is_word(suffix)) => {
+                segments.push(Segment::Parameter { name: Text::Owned(name.to_string()), suffix: Text::Owned(suffix.to_string()) });
+            }
+            None if is_word(segment) => segments.push(Segment::Literal(Text::Owned(segment.to_string()))),
+            _ => faults.add(at, rule, format!("segment `{segment}` of path `{text}` is neither plain text (letters, digits, `-._~`) nor `{{name}}` with an optional ending")),
+        }
+    }
+    segments
+}
+
+/// Whether some path could match both.
+fn overlap(a: &[Segment], b: &[Segment]) -> bool {
+    a.len() == b.len()
+        && a.iter().zip(b).all(|pair| match pair {
+            (Segment::Literal(a), Segment::Literal(b)) => a == b,
+            (Segment::Literal(text), Segment::Parameter { suffix, .. })
+            | (Segment::Parameter { suffix, .. }, Segment::Literal(text)) => {
+                text.len() > suffix.len() && text.ends_with(suffix.as_ref())
+            }
+            (Segment::Parameter { suffix: a, .. }, Segment::Parameter { suffix: b, .. }) => {
+                a.ends_with(b.as_ref()) || b.ends_with(a.as_ref())
+            }
+        })
+}
+
+/// A route that is never stored has nothing of a stored one.
+fn forwarded(route: &RawRoute, disposition: Disposition, rule: &str, faults: &mut Faults) -> Disposition {
+    let spans = [
+        ("key", route.key.as_ref().map(Spanned::span)),
+        ("hot", route.hot.as_ref().map(Spanned::span)),
+        ("personal", route.personal.as_ref().map(Spanned::span)),
+        ("s_maxage", route.s_maxage.as_ref().map(Spanned::span)),
+        ("query", route.query.keys().next().map(Spanned::span)),
+        ("content_type", route.content_type.as_ref().map(Spanned::span)),
+        ("envelope", route.envelope.as_ref().map(Spanned::span)),
+        ("volatile", route.volatile.first().map(Spanned::span)),
+    ];
+    for (word, span) in spans {
+        if let Some(span) = span {
+            faults.add(span.start, rule, format!("`{word}` on a route whose class is never stored: leave it out"));
+        }
+    }
+    disposition
+}
+
+fn stored(
+    route: &RawRoute,
+    class: Lifetimes,
+    ceiling: Option<Seconds>,
+    raw: &RawRules,
+    path: &[Segment],
+    rule: &str,
+    faults: &mut Faults,
+) -> Stored {
+    let at = route.name.span().start;
+    match &route.key {
+        Some(key) => judge_key(key, rule, faults),
+        None => faults.add(at, rule, "a stored route needs a key, such as `dashboard:tile:ops:v1`"),
+    }
+    let key = route.key.as_ref().map(|key| key.get_ref().clone()).unwrap_or_default();
+    let mut lifetimes = class;
+    if let Some(own) = &route.s_maxage {
+        lifetimes.s_maxage = *own.get_ref();
+        lifetimes.max_age = class.max_age.min(*own.get_ref());
+        over_ceiling(&lifetimes, ceiling, own.span().start, rule, faults);
+    }
+    let hot = route.hot.as_ref().is_some_and(|hot| *hot.get_ref());
+    if hot && lifetimes.keep() < KV_LEAST_LIFE {
+        faults.add(at, rule, format!("a hot route lives in KV, which keeps nothing for less than {KV_LEAST_LIFE} s: its lifetime with its stale windows is {} s", lifetimes.keep()));
+    }
+    let envelope = route.envelope.as_ref().and_then(|name| {
+        let found = raw.envelope.get(name.get_ref());
+        if found.is_none() {
+            faults.add(name.span().start, rule, format!("envelope `{}` is not defined", name.get_ref()));
+        }
+        found
+    });
+    let volatile = envelope.map_or(&[][..], |envelope| &envelope.volatile).iter().chain(&route.volatile);
+    for path in volatile.clone() {
+        let parts = path.get_ref().split('.');
+        if !parts
+            .map(|part| part.strip_suffix("[]").unwrap_or(part))
+            .all(|part| !part.is_empty() && !part.contains(['[', ']', ' ']))
+        {
+            faults.add(
+                path.span().start,
+                rule,
+                format!("volatile `{}` is not a dotted path such as `data.rows[].generated_at`", path.get_ref()),
+            );
+        }
+    }
+    Stored {
+        key: Text::Owned(key),
+        hot,
+        personal: route.personal.as_ref().is_some_and(|personal| *personal.get_ref()),
+        query: List::Owned(query(route, path, &raw.dropped_parameters, rule, faults)),
+        lifetimes,
+        content_type: Text::Owned(
+            route.content_type.as_ref().map_or_else(|| "application/json".to_string(), |text| text.get_ref().clone()),
+        ),
+        require: envelope.map(requirement),
+        volatile: List::Owned(volatile.map(|path| Text::Owned(path.get_ref().clone())).collect()),
+    }
+}
+
+fn requirement(envelope: &RawEnvelope) -> Requirement {
+    let equals = match &envelope.require.equals {
+        RawScalar::Bool(value) => Scalar::Bool(*value),
+        RawScalar::Text(text) => Scalar::Text(Text::Owned(text.clone())),
+    };
+    Requirement { member: Text::Owned(envelope.require.member.clone()), equals }
+}
+
+fn judge_key(key: &Spanned<String>, rule: &str, faults: &mut Faults) {
+    let text = key.get_ref();
+    let plain = text
+        .bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b':' | b'_' | b'.' | b'-'));
+    let version = text
+        .rsplit(':')
+        .next()
+        .and_then(|last| last.strip_prefix('v'))
+        .is_some_and(|number| number.parse::<u32>().is_ok());
+    if !plain || !version || text.starts_with(':') || text.contains("::") || text.len() > KEY_GREATEST_LENGTH {
+        faults.add(
+            key.span().start,
+            rule,
+            format!(
+                "key `{text}` must be at most {KEY_GREATEST_LENGTH} of `a-z0-9:_.-` and end in a version such as `:v1`"
+            ),
+        );
+    }
+}

@@ -1,0 +1,153 @@
+//! What the README tells a newcomer to do: `cargo xtask dev`, the Worker under `wrangler dev` in front of the
+//! reference origin, and then the same requests.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use hotrod_edge::rules::{Accepts, Disposition, Route, Segment, compiled};
+
+use crate::cache_status::{CacheStatus, parse};
+use crate::client::{Call, Response};
+use crate::config::root;
+
+/// `cargo xtask dev` prints this when both answer.
+const READY: &str = "Ready after";
+
+/// Both servers, until this is dropped.
+struct Dev {
+    command: Child,
+    edge: SocketAddr,
+    origin: SocketAddr,
+}
+
+impl Dev {
+    fn start() -> Self {
+        let (edge, origin) = (free_port(), free_port());
+        let mut command = Command::new(env!("CARGO"))
+            .args(["xtask", "dev", "--port", &edge.to_string(), "--origin-port", &origin.to_string()])
+            .current_dir(root())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            // A group of its own, as a terminal would give it, so that Ctrl-C reaches all of it.
+            .process_group(0)
+            .spawn()
+            .expect("cargo starts");
+        let mut lines = BufReader::new(command.stdout.take().expect("a pipe")).lines();
+        // It gives up by itself when one of the two does not answer.
+        let ready = lines.by_ref().map_while(Result::ok).any(|line| line.starts_with(READY));
+        // What it prints later has to go somewhere.
+        std::thread::spawn(move || lines.for_each(drop));
+        let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let dev = Self { command, edge: local(edge), origin: local(origin) };
+        assert!(ready, "`cargo xtask dev` ended before both answered");
+        dev
+    }
+
+    fn get(&self, target: &str) -> Response {
+        let response = Call::get(target).send(self.edge).unwrap_or_else(|error| panic!("{target}: {error}"));
+        assert_eq!(response.status, 200, "{target}: {}", response.text());
+        response
+    }
+
+    /// How often the reference origin was asked for a path.
+    fn asked(&self, path: &str) -> u64 {
+        let counts = Call::get("/dev/requests").send(self.origin).expect("the origin answers").json();
+        counts["requests"][path].as_u64().unwrap_or(0)
+    }
+
+    /// Ctrl-C, and then everything is gone.
+    fn interrupt(&mut self) {
+        let group = format!("-{}", self.command.id());
+        Command::new("kill").args(["-INT", "--", &group]).status().expect("kill runs");
+        self.command.wait().expect("`cargo xtask dev` ends");
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        if self.command.try_wait().is_ok_and(|status| status.is_none()) {
+            self.interrupt();
+        }
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
+
+fn status(response: &Response) -> CacheStatus {
+    let field = response.field("Cache-Status").unwrap_or_default();
+    parse(field).unwrap_or_else(|why| panic!("{field:?}: {why}")).pop().expect("one cache")
+}
+
+fn path(route: &Route) -> String {
+    let segment = |segment: &Segment| match segment {
+        Segment::Literal(text) => format!("/{text}"),
+        Segment::Parameter { name, suffix } => format!("/{name}{suffix}"),
+    };
+    route.path.iter().map(segment).collect()
+}
+
+/// Every stored route with every listed value of its parameters.
+fn targets() -> Vec<(String, String)> {
+    let mut targets = Vec::new();
+    for (route, stored) in compiled().stored() {
+        let path = path(route);
+        let mut queries = vec![String::new()];
+        for parameter in stored.query.iter() {
+            let Accepts::OneOf(values) = &parameter.accepts else { panic!("{}: values to try", route.name) };
+            queries = values.iter().map(|value| format!("?{}={value}", parameter.name)).collect();
+        }
+        targets.extend(queries.into_iter().map(|query| (path.clone(), format!("{path}{query}"))));
+    }
+    targets
+}
+
+/// One test, since one start serves all of it.
+#[test]
+fn a_newcomer_sees_misses_then_hits_and_live_routes_live() {
+    let mut dev = Dev::start();
+    for (path, target) in targets() {
+        let before = dev.asked(&path);
+        let first = dev.get(&target);
+        assert_eq!(status(&first).fwd.as_deref(), Some("uri-miss"), "{target}");
+        // The answer is put into the store when it is on its way, so it may take a moment.
+        let until = Instant::now() + Duration::from_secs(2);
+        let second = loop {
+            let second = dev.get(&target);
+            if status(&second).hit || Instant::now() > until {
+                break second;
+            }
+        };
+        assert!(status(&second).hit, "{target}: {:?}", second.fields);
+        assert!(status(&second).ttl.is_some_and(|ttl| ttl > 0), "{target}: {:?}", second.fields);
+        assert!(second.field("Age").is_some_and(|age| age.parse::<u32>().is_ok()), "{target}: {:?}", second.fields);
+        assert_eq!(second.body, first.body, "{target}");
+        assert_eq!(dev.asked(&path), before + 1, "{target}");
+    }
+
+    let live = compiled().routes.iter().find(|route| route.disposition == Disposition::Live).expect("a live route");
+    for count in 1..=2 {
+        let response = dev.get(&path(live));
+        assert_eq!(response.field("Cache-Control"), Some("no-store"));
+        assert_eq!(dev.asked(&path(live)), count);
+    }
+
+    let purge = Call::new("POST", "/cache/purge")
+        .field("Authorization", "Bearer dev-operator-token")
+        .body(r#"{"mode":"hard","all":true}"#);
+    assert_eq!(purge.send(dev.edge).expect("an answer").status, 202);
+    let (path, target) = targets().swap_remove(0);
+    let before = dev.asked(&path);
+    assert_eq!(status(&dev.get(&target)).detail.as_deref(), Some("purged"));
+    assert_eq!(dev.asked(&path), before + 1);
+
+    dev.interrupt();
+    for address in [dev.edge, dev.origin] {
+        assert!(TcpListener::bind(address).is_ok(), "{address} is free again");
+    }
+}

@@ -1,0 +1,72 @@
+//! What is written for people and for wrangler agrees with what the Worker does.
+
+use hotrod_edge::cache_control::{Audience, emit};
+use hotrod_edge::names::setting;
+use hotrod_edge::rules::{Policy, compiled};
+
+const README: &str = include_str!("../../README.md");
+const WRANGLER: &str = include_str!("../../wrangler.toml");
+
+/// The rows of the first table under a heading of the README, cell by cell, without header and rule.
+fn table(heading: &str) -> Vec<Vec<String>> {
+    let section = README.split(&format!("## {heading}\n")).nth(1).expect("the README has the section");
+    let rows = section.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    let cells = |row: &str| row.trim_matches('|').split('|').map(|cell| cell.trim().to_string()).collect();
+    rows.skip(2).map(cells).collect()
+}
+
+#[test]
+fn the_readme_lists_what_each_class_emits() {
+    let expected: Vec<Vec<String>> = compiled()
+        .classes
+        .iter()
+        .map(|class| {
+            let (emitted, kept) = match &class.policy {
+                Policy::Live => ("`no-store`".to_string(), "never".to_string()),
+                Policy::Bypass => ("the origin's, or `no-store` if it has none".to_string(), "never".to_string()),
+                Policy::Store(lifetimes) => {
+                    let emitted = emit(Audience::Public, lifetimes, lifetimes.s_maxage);
+                    (format!("`{emitted}`"), format!("{} s", lifetimes.s_maxage))
+                }
+            };
+            vec![format!("`{}`", class.name), emitted, kept]
+        })
+        .collect();
+    assert_eq!(table("What is emitted"), expected);
+}
+
+#[test]
+fn the_readme_lists_every_setting_and_binding() {
+    let listed: String = table("Configuration").concat().concat();
+    let names = [
+        setting::ACCESS_MODE,
+        setting::TENANT,
+        setting::ORIGIN,
+        setting::HOSTS,
+        setting::OPERATOR_TOKENS_SHA256,
+        setting::ORIGIN_SECRET,
+        setting::KV,
+        setting::LEDGER,
+    ];
+    for name in names {
+        assert!(listed.contains(&format!("`{name}`")), "{name}");
+    }
+}
+
+#[test]
+fn wrangler_binds_what_the_worker_asks_for_and_publishes_nothing_by_itself() {
+    let wrangler: toml::Table = WRANGLER.parse().expect("wrangler.toml is TOML");
+    for name in [setting::ACCESS_MODE, setting::TENANT, setting::ORIGIN, setting::HOSTS] {
+        assert!(wrangler["vars"].get(name).is_some(), "{name}");
+    }
+    assert_eq!(wrangler["kv_namespaces"][0]["binding"].as_str(), Some(setting::KV));
+    assert_eq!(wrangler["durable_objects"]["bindings"][0]["name"].as_str(), Some(setting::LEDGER));
+    assert_eq!(wrangler["workers_dev"].as_bool(), Some(false));
+    assert_eq!(wrangler["preview_urls"].as_bool(), Some(false));
+    let environments = wrangler.get("env").and_then(toml::Value::as_table).into_iter().flatten();
+    for (name, environment) in environments {
+        for setting in ["workers_dev", "preview_urls"] {
+            assert_ne!(environment.get(setting).and_then(toml::Value::as_bool), Some(true), "{name}: {setting}");
+        }
+    }
+}

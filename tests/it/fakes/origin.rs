@@ -1,0 +1,136 @@
+//! The origin: it answers every path with a body that says which answer this is, unless told otherwise.
+
+use super::message::{FakeResponse, Lines};
+use super::{Asking, Bytes, Content, Point, World};
+use hotrod_edge::ports::{Edits, Failure, Field, Origin, Read};
+use serde::Deserialize;
+use serde_json::json;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+/// What is wrong with the origin.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OriginFault {
+    #[default]
+    None,
+    /// No answer.
+    Fails,
+    /// The body is cut short.
+    Cut,
+}
+
+/// A request that arrived at the origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    pub method: String,
+    pub url: String,
+    pub lines: Lines,
+    pub content: Content,
+}
+
+/// An answer in place of the usual one.
+#[derive(Debug, Clone)]
+pub struct Scripted {
+    pub status: u16,
+    pub lines: Lines,
+    /// The usual body, if there is none.
+    pub body: Option<Vec<u8>>,
+}
+
+/// What the origin does, and what it was asked.
+#[derive(Default)]
+pub struct Script {
+    pub fault: Cell<OriginFault>,
+    /// For every path, until it is taken away.
+    pub scripted: RefCell<Option<Scripted>>,
+    /// Between a request and its answer, in milliseconds.
+    pub takes: Cell<u64>,
+    asked: RefCell<Vec<Asked>>,
+    /// How often it gave no whole answer.
+    pub failures: Cell<usize>,
+}
+
+impl Script {
+    pub fn count(&self) -> usize {
+        self.asked.borrow().len()
+    }
+
+    pub fn last(&self) -> Option<Asked> {
+        self.asked.borrow().last().cloned()
+    }
+
+    /// The body of the answer to the request of that number, from 1.
+    pub fn body(serial: usize, url: &str) -> Vec<u8> {
+        let data = json!({ "serial": serial, "url": url, "generated_at": format!("at {serial}") });
+        json!({ "status": "ok", "success": true, "data": data }).to_string().into_bytes()
+    }
+}
+
+/// The origin as the path sees it.
+pub struct FakeOrigin(pub Rc<World>);
+
+fn failure() -> Failure {
+    Failure("the origin does not answer".to_string())
+}
+
+impl FakeOrigin {
+    async fn answer(&self, asked: Asked) -> Result<FakeResponse, Failure> {
+        let script = &self.0.origin;
+        self.0.arrive(Point::OriginAsked).await;
+        script.asked.borrow_mut().push(asked.clone());
+        let serial = script.count();
+        let fault = script.fault.get();
+        let scripted = script.scripted.borrow().clone();
+        if fault != OriginFault::None {
+            script.failures.set(script.failures.get() + 1);
+        }
+        self.0.pass(script.takes.get());
+        self.0.arrive(Point::OriginAnswer).await;
+        if fault == OriginFault::Fails {
+            return Err(failure());
+        }
+        let Scripted { status, lines, body } = scripted.unwrap_or_else(|| Scripted {
+            status: 200,
+            lines: vec![("content-type".to_string(), "application/json".to_string())],
+            body: None,
+        });
+        let bytes = body.unwrap_or_else(|| Script::body(serial, &asked.url)).into();
+        Ok(FakeResponse { status, lines, body: Bytes { bytes, cut: fault == OriginFault::Cut } })
+    }
+}
+
+impl Origin for FakeOrigin {
+    type Body = Bytes;
+    type Request = Asking;
+    type Response = FakeResponse;
+
+    async fn fetch(&self, url: &str, fields: &[Field]) -> Result<FakeResponse, Failure> {
+        let lines = fields.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
+        let content = Content::Whole(Vec::new());
+        self.answer(Asked { method: "GET".to_string(), url: url.to_string(), lines, content }).await
+    }
+
+    async fn forward(&self, request: Asking, url: &str, edits: &Edits) -> Result<FakeResponse, Failure> {
+        let lines = edited(request.lines, edits);
+        self.answer(Asked { method: request.method, url: url.to_string(), lines, content: request.content }).await
+    }
+
+    async fn read(&self, body: Bytes, at_most: usize) -> Result<Read<Bytes>, Failure> {
+        self.0.arrive(Point::OriginBody).await;
+        if body.bytes.len() > at_most {
+            return Ok(Read::Longer(body));
+        }
+        if body.cut { Err(failure()) } else { Ok(Read::Whole(body.bytes.to_vec())) }
+    }
+}
+
+/// Header fields with the edits, as the runtime makes them: what is set takes the place of every line of its name.
+pub fn edited(mut lines: Lines, edits: &Edits) -> Lines {
+    lines.retain(|(name, _)| !edits.remove.iter().any(|other| other == name));
+    for (name, value) in &edits.set {
+        lines.retain(|(other, _)| other != name);
+        lines.push((name.to_string(), value.clone()));
+    }
+    lines
+}

@@ -1,0 +1,201 @@
+//! What a purge covers, in every tier, and what it does to a fill that is under way.
+
+use crate::client::{Open, ask, get};
+use crate::fakes::{Asking, Location, PutFault, World};
+use crate::table::{Entry, entries, filled};
+use serde_json::{Value, json};
+use std::rc::Rc;
+
+const OPS: &str = "/api/dashboard/tiles/ops";
+
+/// Which of the stores still holds the answers when they are asked for.
+#[derive(Debug, Clone, Copy)]
+enum Held {
+    Both,
+    KvAlone,
+    EdgeAlone,
+}
+
+/// Purges what `body` names out of a full store: exactly the covered entries are absent.
+#[track_caller]
+fn check(body: &Value, covers: impl Fn(&Entry) -> bool) {
+    for held in [Held::Both, Held::KvAlone, Held::EdgeAlone] {
+        let location = filled();
+        let confirmed = ask(&location, Asking::purge(body.to_string()));
+        assert_eq!((confirmed.status, confirmed.origin_requests), (202, 0), "{body}: {}", confirmed.text());
+        match held {
+            Held::Both => {}
+            Held::KvAlone => location.edge.clear(),
+            Held::EdgeAlone => location.world.kv.clear(),
+        }
+        for entry in entries() {
+            let there = match held {
+                Held::Both | Held::EdgeAlone => true,
+                Held::KvAlone => entry.stored.hot,
+            };
+            let seen = get(&location, &entry.url);
+            let expected = usize::from(covers(&entry) || !there);
+            assert_eq!(seen.origin_requests, expected, "{body}, {held:?}: {}: {}", entry.url, seen.cache_status());
+            assert_eq!(seen.cache_status().ends_with("; detail=purged"), covers(&entry) && there, "{}", entry.url);
+            let again = get(&location, &entry.url);
+            assert_eq!(again.origin_requests, 0, "{body}, {held:?}: {} is filled again", entry.url);
+        }
+    }
+}
+
+#[test]
+fn a_purge_of_all_covers_everything() {
+    check(&json!({ "mode": "hard", "all": true }), |_| true);
+}
+
+#[test]
+fn a_purge_by_class_covers_its_routes() {
+    for class in ["near_real_time", "historical", "aggregate", "comparison"] {
+        check(&json!({ "mode": "hard", "classes": [class] }), |entry| entry.route.class == class);
+    }
+}
+
+#[test]
+fn a_purge_by_route_covers_all_keys_of_it() {
+    for name in ["ops", "cx", "trends_revenue", "compare_qoq"] {
+        check(&json!({ "mode": "hard", "routes": [name] }), |entry| entry.route.name == name);
+    }
+}
+
+#[test]
+fn a_purge_by_key_or_url_covers_that_entry() {
+    for purged in entries().iter().filter(|entry| ["ops", "trends_revenue"].contains(&entry.route.name.as_ref())) {
+        check(&json!({ "mode": "hard", "keys": [purged.key] }), |entry| entry.key == purged.key);
+        check(&json!({ "mode": "hard", "urls": [purged.url] }), |entry| entry.key == purged.key);
+        let absolute = format!("https://dash.test{}", purged.url);
+        check(&json!({ "mode": "hard", "urls": [absolute] }), |entry| entry.key == purged.key);
+    }
+}
+
+#[test]
+fn every_entry_can_be_purged_by_its_key_and_by_its_url() {
+    for entry in entries() {
+        for body in [json!({ "mode": "hard", "keys": [entry.key] }), json!({ "mode": "hard", "urls": [entry.url] })] {
+            let confirmed = ask(&Location::new(&World::new()), Asking::purge(body.to_string()));
+            assert_eq!((confirmed.status, confirmed.origin_requests), (202, 0), "{body}");
+            assert_eq!(confirmed.json()["purged"]["keys"], json!([entry.key]));
+        }
+    }
+}
+
+/// Holds a fill after its `awaits`-th await, purges, and lets it go on. Whether it got so far.
+fn purge_during_a_fill(awaits: usize, url: &str, purge: &Value, put: PutFault) -> bool {
+    let world = World::new();
+    let location = Location::new(&world);
+    let elsewhere = Location::new(&world);
+    world.kv.put_fault.set(put);
+    world.interleaved.set(true);
+    let mut fill = Open::new(&location, Asking::get(url));
+    if (0..awaits).any(|_| fill.poll()) {
+        return false;
+    }
+    assert_eq!(ask(&elsewhere, Asking::purge(purge.to_string())).status, 202);
+    let fetched_before = world.origin.count();
+    assert!(fill.run());
+    assert_eq!(fill.answer().map(|seen| (seen.status, seen.serial())), Some((200, Some(1))));
+    world.kv.land();
+    // Whoever asks from now on gets nothing that was fetched before the purge, here, elsewhere, and again.
+    for (location, clear) in [(&location, false), (&elsewhere, false), (&location, true), (&elsewhere, true)] {
+        if clear {
+            location.edge.clear();
+        }
+        let seen = get(location, url);
+        assert_eq!(seen.status, 200);
+        let serial = seen.serial().and_then(|serial| usize::try_from(serial).ok());
+        assert!(serial > Some(fetched_before), "after {awaits} awaits: {} of {serial:?}", seen.cache_status());
+    }
+    true
+}
+
+#[test]
+fn a_purge_at_any_await_of_a_fill_lets_nothing_older_come_back() {
+    let scopes = [
+        json!({ "mode": "hard", "all": true }),
+        json!({ "mode": "hard", "classes": ["near_real_time"] }),
+        json!({ "mode": "hard", "routes": ["ops"] }),
+        json!({ "mode": "hard", "keys": ["dashboard:tile:ops:v1"] }),
+    ];
+    for purge in &scopes {
+        for put in [PutFault::None, PutFault::Late, PutFault::FailsButLands] {
+            let awaits = (1..100).take_while(|awaits| purge_during_a_fill(*awaits, OPS, purge, put)).count();
+            assert!(awaits >= 9, "a fill of a hot route waits {awaits} times");
+        }
+    }
+}
+
+/// Two readers and a purge between their steps: in every order of their steps, the answers after it are new.
+#[test]
+fn two_fills_and_a_purge_in_any_order_leave_nothing_older() {
+    for first in 0..14 {
+        for second in 0..14 {
+            for older_ends_last in [true, false] {
+                let world = World::new();
+                let location = Location::new(&world);
+                world.interleaved.set(true);
+                let (mut a, mut b) = (Open::new(&location, Asking::get(OPS)), Open::new(&location, Asking::get(OPS)));
+                let mut ended = [(0..first).any(|_| a.poll()), (0..second).any(|_| b.poll())];
+                assert_eq!(ask(&location, Asking::purge(r#"{"mode":"hard","all":true}"#)).status, 202);
+                let fetched_before = world.origin.count();
+                let order = if older_ends_last { [1, 0] } else { [0, 1] };
+                for index in order {
+                    let open = if index == 0 { &mut a } else { &mut b };
+                    ended[index] = ended[index] || open.run();
+                }
+                assert_eq!(ended, [true, true]);
+                let serial = get(&location, OPS).serial().and_then(|serial| usize::try_from(serial).ok());
+                assert!(serial > Some(fetched_before), "{first}, {second}, {older_ends_last}: {serial:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn more_key_purges_than_have_counters_still_purge_each_key() {
+    let location = filled();
+    let keys: Vec<String> = entries().into_iter().map(|entry| entry.key).collect();
+    for round in 0..30 {
+        let confirmed = ask(&location, Asking::purge(json!({ "mode": "hard", "keys": keys }).to_string()));
+        assert_eq!(confirmed.status, 202, "{round}");
+    }
+    for entry in entries() {
+        assert_eq!(get(&location, &entry.url).origin_requests, 1, "{}", entry.url);
+    }
+}
+
+/// A purge of one tenant in its own ledger leaves the other's answers.
+#[test]
+fn tenants_are_apart() {
+    let world = World::new();
+    let (one, other) = (Location::of_tenant(&world, "one.test"), Location::of_tenant(&world, "other.test"));
+    let both: [&Rc<Location>; 2] = [&one, &other];
+    for (serial, location) in (1..).zip(both) {
+        assert_eq!(get(location, OPS).serial(), Some(serial));
+    }
+    assert_eq!(world.kv.keys(), ["one.test/dashboard:tile:ops:v1", "other.test/dashboard:tile:ops:v1"]);
+    for (serial, location) in (1..).zip(both) {
+        location.edge.clear();
+        assert_eq!(get(location, OPS).serial(), Some(serial));
+    }
+    let foreign = ask(&one, Asking::purge(r#"{"mode":"hard","all":true,"tenant":"other.test"}"#));
+    assert_eq!((foreign.status, foreign.origin_requests), (422, 0));
+}
+
+#[test]
+fn a_head_of_another_format_or_of_junk_is_a_miss() {
+    let key = "shop.test/dashboard:tile:ops:v1";
+    for junk in ["", "{}", "<html>", r#"{"v":2}"#] {
+        let world = World::new();
+        let location = Location::new(&world);
+        get(&location, OPS);
+        location.edge.overwrite(key, junk);
+        world.kv.overwrite(key, junk);
+        let seen = get(&location, OPS);
+        assert_eq!((seen.status, seen.origin_requests), (200, 1), "{junk}");
+        assert_eq!(get(&location, OPS).origin_requests, 0);
+    }
+}

@@ -1,0 +1,180 @@
+//! The form of a scenario.
+
+use crate::fakes::{GetFault, LedgerFault, OriginFault, Point, PutFault};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// A file of scenarios.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    scenario: Vec<Scenario>,
+}
+
+/// One behaviour.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// What is true, in a sentence.
+    pub claim: String,
+    pub id: String,
+    /// The time of day of second 0, as `23:58:00`. Noon, if it is not said.
+    pub begins: Option<String>,
+    pub steps: Vec<Step>,
+}
+
+/// A moment: what changes, who asks, and what the answer must be. In this order.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Step {
+    /// Seconds since the scenario began. Stays where it was, if it is not said.
+    pub at: Option<f64>,
+    /// What the origin answers from here on; `{}` is its usual answer.
+    pub answer: Option<Answer>,
+    /// What is wrong from here on; `{}` is nothing.
+    pub fault: Option<Faults>,
+    /// Late puts arrive now.
+    pub land: Option<Where>,
+    /// A tier loses everything.
+    pub evict: Option<Where>,
+
+    /// In which data centre: `here`, if it is not said.
+    pub location: Option<String>,
+    pub get: Option<String>,
+    pub head: Option<String>,
+    pub post: Option<String>,
+    /// Method and URL.
+    pub send: Option<[String; 2]>,
+    /// A purge by an operator, with `mode = "hard"` unless it says another.
+    pub purge: Option<toml::Table>,
+    /// Of the request. `{a}` in a value stands for the ETag that is called `a`.
+    pub headers: BTreeMap<String, String>,
+    pub content: Option<String>,
+    /// Starts the request under a name, and leaves it where it is held.
+    pub open: Option<String>,
+    /// Where it is held.
+    pub until: Option<Point>,
+    /// Lets an open request come to its end; what follows is about its answer.
+    pub finish: Option<String>,
+
+    /// How many requests reached the origin in this step.
+    pub origin: Option<usize>,
+    pub status: Option<u16>,
+    /// Cache-Status, without the cache's name.
+    pub cs: Option<String>,
+    pub cache_control: Option<String>,
+    pub age: Option<u32>,
+    /// Which of the origin's usual answers the body is.
+    pub serial: Option<u64>,
+    /// The whole body.
+    pub body: Option<String>,
+    /// A part of the body.
+    pub says: Option<String>,
+    /// The ETag: the first step that uses a name gives it, and the others must have the same.
+    pub tag: Option<String>,
+    /// The ETag is not the one of this name.
+    pub other_tag: Option<String>,
+    pub has: BTreeMap<String, String>,
+    pub lacks: Vec<String>,
+    /// What was recorded since the scenario began, all of it.
+    pub incidents: Option<BTreeMap<String, u64>>,
+    /// The keys in the store of this location, all of them.
+    pub in_edge: Option<Vec<String>>,
+    /// The keys in Workers KV, all of them.
+    pub in_kv: Option<Vec<String>>,
+    /// The last request that reached the origin.
+    pub origin_got: Option<Got>,
+}
+
+/// An answer of the origin.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Answer {
+    pub status: Option<u16>,
+    /// Content-Type; `application/json`, if it is not said, and none, if it is empty.
+    pub content_type: Option<String>,
+    pub headers: BTreeMap<String, String>,
+    pub body: Option<String>,
+    /// The body is JSON of this many bytes.
+    pub length: Option<usize>,
+    /// Seconds that it takes.
+    pub takes: f64,
+}
+
+/// What is wrong with the world.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Faults {
+    pub edge_get: GetFault,
+    pub edge_put: PutFault,
+    pub kv_get: GetFault,
+    pub kv_put: PutFault,
+    pub ledger: LedgerFault,
+    pub origin: OriginFault,
+}
+
+/// A tier.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Where {
+    Edge,
+    Kv,
+}
+
+/// What the origin received.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Got {
+    pub method: Option<String>,
+    pub url: Option<String>,
+    pub content: Option<String>,
+    pub has: BTreeMap<String, String>,
+    pub lacks: Vec<String>,
+    /// Every field but the request id, if it is said.
+    pub fields: Option<BTreeMap<String, String>>,
+}
+
+/// Reads a file, and refuses what says too little.
+pub fn read(text: &str) -> Result<Vec<Scenario>, String> {
+    let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
+    for Scenario { id, steps, .. } in &file.scenario {
+        for (number, step) in (1..).zip(steps) {
+            step.judge().map_err(|wrong| format!("{id}: step {number} {wrong}"))?;
+        }
+    }
+    Ok(file.scenario)
+}
+
+impl Step {
+    fn judge(&self) -> Result<(), &'static str> {
+        let requests = [
+            self.get.is_some(),
+            self.head.is_some(),
+            self.post.is_some(),
+            self.send.is_some(),
+            self.purge.is_some(),
+            self.finish.is_some(),
+        ];
+        let sent = requests.iter().filter(|sent| **sent).count();
+        let expects = self.status.is_some()
+            || self.cs.is_some()
+            || self.cache_control.is_some()
+            || self.age.is_some()
+            || self.serial.is_some()
+            || self.body.is_some()
+            || self.says.is_some()
+            || self.tag.is_some()
+            || self.other_tag.is_some()
+            || !self.has.is_empty()
+            || !self.lacks.is_empty();
+        match sent {
+            0 if expects => Err("expects an answer and sends no request"),
+            1 if self.origin.is_none() => Err("sends a request and does not say `origin`"),
+            1 if self.open.is_none() && self.status.is_none() => Err("sends a request and does not say `status`"),
+            1 if self.open.is_some() && self.until.is_none() => Err("opens a request and does not say `until`"),
+            1 if self.open.is_some() && expects => Err("expects an answer of a request that it leaves open"),
+            0 | 1 => Ok(()),
+            _ => Err("sends more than one request"),
+        }
+    }
+}
