@@ -21,6 +21,7 @@ mod edge_crowds;
 mod edge_fields;
 mod edge_ledger;
 mod edge_methods;
+mod edge_mutated;
 mod edge_odd;
 mod edge_purge;
 mod edge_purge_races;
