@@ -238,10 +238,10 @@ fn check(ordinary: u64, ledger_fails: bool) {
 
 #[test]
 fn with_any_fault_of_stores_and_origin_answers_are_whole_and_no_older_than_a_purge() {
-    check(40, false);
+    check(30, false);
 }
 
 #[test]
 fn with_a_failing_ledger_too_live_figures_are_no_older_than_a_purge() {
-    check(40, true);
+    check(30, true);
 }
