@@ -185,17 +185,52 @@ fn tenants_are_apart() {
     assert_eq!((foreign.status, foreign.origin_requests), (422, 0));
 }
 
+/// A head as it is stored, and what a reader makes of it after a change.
+#[track_caller]
+fn check_head(change: impl Fn(&str) -> String, origin_requests: usize) {
+    let key = "shop.test/dashboard:tile:ops:v1";
+    let world = World::new();
+    let location = Location::new(&world);
+    get(&location, OPS);
+    let head = change(&location.edge.head(key).unwrap_or_default());
+    location.edge.overwrite(key, &head);
+    world.kv.overwrite(key, &head);
+    let seen = get(&location, OPS);
+    assert_eq!((seen.status, seen.origin_requests), (200, origin_requests), "{head}");
+    assert_eq!(get(&location, OPS).origin_requests, 0);
+}
+
 #[test]
 fn a_head_of_another_format_or_of_junk_is_a_miss() {
-    let key = "shop.test/dashboard:tile:ops:v1";
-    for junk in ["", "{}", "<html>", r#"{"v":2}"#] {
-        let world = World::new();
-        let location = Location::new(&world);
-        get(&location, OPS);
-        location.edge.overwrite(key, junk);
-        world.kv.overwrite(key, junk);
-        let seen = get(&location, OPS);
-        assert_eq!((seen.status, seen.origin_requests), (200, 1), "{junk}");
-        assert_eq!(get(&location, OPS).origin_requests, 0);
+    check_head(str::to_string, 0);
+    check_head(|head| head.replace("\"v\":1", "\"v\":2"), 1);
+    check_head(|head| head.replace("\"e\":0", "\"e\":-1"), 1);
+    check_head(|head| head.replace("\"e\":", "\"x\":"), 1);
+    for junk in ["", "{}", "null", "<html>"] {
+        check_head(|_| junk.to_string(), 1);
+    }
+}
+
+/// Two purges with a fill in between: the later one counts, whatever the earlier one covered.
+#[test]
+fn an_earlier_purge_of_another_scope_hides_no_later_one() {
+    let scopes = [
+        json!({ "mode": "hard", "all": true }),
+        json!({ "mode": "hard", "classes": ["near_real_time"] }),
+        json!({ "mode": "hard", "routes": ["ops"] }),
+        json!({ "mode": "hard", "keys": ["dashboard:tile:ops:v1"] }),
+    ];
+    for earlier in &scopes {
+        for later in &scopes {
+            let location = Location::new(&World::new());
+            assert_eq!(ask(&location, Asking::purge(earlier.to_string())).status, 202);
+            assert_eq!((get(&location, OPS).origin_requests, get(&location, OPS).origin_requests), (1, 0), "{earlier}");
+            assert_eq!(ask(&location, Asking::purge(later.to_string())).status, 202);
+            assert_eq!(
+                (get(&location, OPS).origin_requests, get(&location, OPS).origin_requests),
+                (1, 0),
+                "{earlier}, {later}"
+            );
+        }
     }
 }

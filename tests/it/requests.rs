@@ -199,7 +199,7 @@ fn equal_keys_send_equal_bytes_to_the_origin() {
     let (paths, rules) = paths_and_rules();
     let mut sent = BTreeMap::new();
     let mut shared = 0;
-    for case in cases(1000) {
+    for case in cases(800) {
         let request = hostile(&mut Random::new(case), &paths);
         let Traced { key, origin, .. } = traced("shop.test", &rules, request.clone());
         let (Some(key), Some(origin)) = (key, origin) else { continue };
@@ -230,7 +230,7 @@ fn tenants_never_share_a_key() {
 #[test]
 fn the_target_that_the_origin_gets_is_its_own_canonical_form() {
     let (paths, rules) = paths_and_rules();
-    for case in cases(1000) {
+    for case in cases(800) {
         let request = hostile(&mut Random::new(case), &paths);
         let first = traced("shop.test", &rules, request.clone());
         let (Some(key), Some((sent, _))) = (first.key, first.origin) else { continue };
@@ -244,7 +244,7 @@ fn the_target_that_the_origin_gets_is_its_own_canonical_form() {
 #[test]
 fn no_field_of_a_client_reaches_the_origin_of_a_stored_route() {
     let (paths, rules) = paths_and_rules();
-    for case in cases(1000) {
+    for case in cases(800) {
         let request = hostile(&mut Random::new(case), &paths);
         let Traced { key, origin, .. } = traced("shop.test", &rules, request.clone());
         let (Some(_), Some((sent, lines))) = (key, origin) else { continue };
@@ -308,7 +308,7 @@ fn no_field_of_the_origin_comes_back_on_a_stored_route_but_the_listed() {
         "x-request-id",
     ];
     let (mut stored, mut unstored) = (0, 0);
-    for case in cases(1000) {
+    for case in cases(800) {
         let random = &mut Random::new(case);
         let location = Location::new(&World::new());
         let mut lines = vec![("content-type".to_string(), "application/json".to_string())];

@@ -1,7 +1,7 @@
 //! What holds for every stored route of the compiled table, whatever it says.
 
 use crate::client::{Seen, ask, get};
-use crate::fakes::{Asking, Location, World};
+use crate::fakes::{Asking, Location, TENANT, World};
 use hotrod_edge::rules::{Accepts, Calendar, Disposition, Parameter, Policy, Route, Segment, Stored, compiled};
 use std::rc::Rc;
 
@@ -144,6 +144,44 @@ fn every_stored_route_expires_to_the_second_and_at_midnight() {
         location.world.pass(1);
         assert_eq!(get(&location, &url).origin_requests, 1, "{url}");
     }
+}
+
+#[test]
+fn a_tier_keeps_an_entry_as_long_as_it_may_be_reused_in_any_way_and_no_longer() {
+    for Entry { stored, url, key, .. } in entries() {
+        let location = Location::new(&World::at(0));
+        let rule = stored.lifetimes;
+        let keep = u64::from(rule.s_maxage + rule.stale_while_revalidate.max(rule.stale_if_error)) * 1000;
+        let gone_at = Some(location.world.now() + keep);
+        let key = format!("shop.test/{key}");
+        get(&location, &url);
+        assert_eq!(location.edge.gone_at(&key), gone_at, "{url}");
+        assert_eq!(location.world.kv.gone_at(&key), gone_at.filter(|_| stored.hot), "{url}");
+        // What comes out of Workers KV ten seconds later is not kept for ten seconds longer.
+        location.edge.clear();
+        location.world.pass(10_000);
+        get(&location, &url);
+        let promoted = if stored.hot { gone_at } else { gone_at.map(|at| at + 10_000) };
+        assert_eq!(location.edge.gone_at(&key), promoted, "{url}");
+    }
+}
+
+#[test]
+fn a_lifetime_that_was_shortened_since_holds_for_what_is_stored() {
+    let mut shortened = compiled().clone();
+    for route in shortened.routes.to_mut() {
+        if let Disposition::Store(stored) = &mut route.disposition {
+            stored.lifetimes.s_maxage = 60;
+        }
+    }
+    let world = World::new();
+    let (before, after) = (Location::new(&world), Location::with(&world, TENANT, Some(Rc::new(shortened))));
+    let url = "/api/dashboard/tiles/ops";
+    assert_eq!(get(&before, url).origin_requests, 1);
+    world.pass(59_999);
+    assert_eq!((get(&after, url).origin_requests, get(&after, url).cache_status()), (0, "hit; ttl=1; detail=edge"));
+    world.pass(1);
+    assert_eq!(get(&after, url).origin_requests, 1);
 }
 
 #[test]

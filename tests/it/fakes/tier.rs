@@ -73,6 +73,16 @@ impl Store {
         }
     }
 
+    /// The head under a key, as it is stored.
+    pub fn head(&self, key: &str) -> Option<String> {
+        self.values.borrow().get(key)?.last().map(|entry| entry.head.clone())
+    }
+
+    /// Until when a key is kept.
+    pub fn gone_at(&self, key: &str) -> Option<u64> {
+        self.values.borrow().get(key)?.last().map(|entry| entry.gone_at)
+    }
+
     /// Puts something into the place of a key's value, as another build would have written it.
     pub fn overwrite(&self, key: &str, head: &str) {
         if let Some(entry) = self.values.borrow_mut().get_mut(key).and_then(|values| values.last_mut()) {

@@ -30,6 +30,9 @@ pub fn answer(step: &Step, seen: &Seen, tags: &mut BTreeMap<String, String>) -> 
     if let Some(body) = &step.body {
         same("body", seen.text().as_str(), body.as_str())?;
     }
+    if let Some(length) = step.length {
+        same("length of the body", &seen.body.len(), &length)?;
+    }
     if let Some(part) = step.says.as_ref().filter(|part| !seen.text().contains(part.as_str())) {
         return Err(format!("the body does not say {part:?}: {}", seen.text()));
     }

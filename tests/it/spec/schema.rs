@@ -68,6 +68,8 @@ pub struct Step {
     pub serial: Option<u64>,
     /// The whole body.
     pub body: Option<String>,
+    /// How many bytes the body has.
+    pub length: Option<usize>,
     /// A part of the body.
     pub says: Option<String>,
     /// The ETag: the first step that uses a name gives it, and the others must have the same.
@@ -162,6 +164,7 @@ impl Step {
             || self.age.is_some()
             || self.serial.is_some()
             || self.body.is_some()
+            || self.length.is_some()
             || self.says.is_some()
             || self.tag.is_some()
             || self.other_tag.is_some()
