@@ -76,12 +76,17 @@ async fn purge_call<P: Ports>(ports: &P, request: P::Request) -> Result<Made<P::
     let body = request.read(BODY_GREATEST_LENGTH).await;
     let body =
         body.map_err(|_| Problem::new(Kind::BadRequest, "The body did not arrive whole. Nothing was purged."))?;
-    let scopes = purge::read(&body.ok_or_else(too_large)?, ports.rules(), tenant).map_err(|refused| match refused {
-        Refused::Unreadable(sentence) => Problem::new(Kind::BadRequest, format!("{sentence} Nothing was purged.")),
-        Refused::Unprocessable(sentence) => {
-            Problem::new(Kind::Unprocessable, format!("{sentence} Nothing was purged."))
-        }
-    })?;
+    let scopes =
+        purge::read(&body.ok_or_else(too_large)?, ports.rules(), ports.config(), tenant).map_err(|refused| {
+            match refused {
+                Refused::Unreadable(sentence) => {
+                    Problem::new(Kind::BadRequest, format!("{sentence} Nothing was purged."))
+                }
+                Refused::Unprocessable(sentence) => {
+                    Problem::new(Kind::Unprocessable, format!("{sentence} Nothing was purged."))
+                }
+            }
+        })?;
     let epoch = ports.ledger().purge(tenant, &scopes).await.map_err(|failure| {
         ports.record(Incident::Ledger, &failure);
         Problem::new(

@@ -52,7 +52,7 @@ pub struct Emitted<'a> {
     pub audience: Audience,
     /// Its class's lifetimes.
     pub rule: &'a Lifetimes,
-    /// Its age, if it came from a store.
+    /// Its age, if it has one: it came from a store, or was not made for this request.
     pub age: Option<Seconds>,
 }
 

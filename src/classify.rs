@@ -1,7 +1,7 @@
 //! Which rule a request falls under: an exact grammar over method, path and query. A near match is no match.
 
 use crate::key::Nominated;
-use crate::rules::{Disposition, Parameter, Route, Rules, Segment, Stored, Text, is_word};
+use crate::rules::{Disposition, Parameter, Route, Rules, Segment, Stored, Text, VALUE_GREATEST_LENGTH, is_word};
 use crate::target::Target;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -71,7 +71,7 @@ impl Refused {
         match self {
             Self::Unknown(name) => format!("Query parameter `{name}` is not known on this route."),
             Self::Twice(name) => format!("Query parameter `{name}` is given twice."),
-            Self::Value(name) => format!("Query parameter `{name}` has a value that this route does not accept."),
+            Self::Value(name) => format!("Parameter `{name}` has a value that this route does not accept."),
             Self::Missing(name) => format!("Query parameter `{name}` is missing."),
         }
     }
@@ -96,17 +96,30 @@ pub fn classify<'r>(rules: &'r Rules, method: &str, target: &Target<'_>) -> Clas
         Disposition::Live => Classified::Forward(Lane::Live(route)),
         Disposition::Bypass => Classified::Forward(Lane::Bypass(route)),
         Disposition::Store(_) if method != "GET" && method != "HEAD" => Classified::Forward(Lane::Method(route)),
-        Disposition::Store(stored) => match read_query(&stored.query, &rules.dropped_parameters, target.query) {
-            Ok((query, nocache)) => {
-                let mut in_key = query.clone();
-                for (name, value) in in_path {
-                    in_key.add(name, value);
-                }
-                Classified::Stored(Selected { route, stored, in_key, query, nocache })
-            }
+        Disposition::Store(stored) => match select(rules, route, stored, in_path, target.query) {
+            Ok(selected) => Classified::Stored(selected),
             Err(refused) => Classified::Refused(refused),
         },
     }
+}
+
+/// What selects the answer of a stored route, from path and query.
+fn select<'r>(
+    rules: &'r Rules,
+    route: &'r Route,
+    stored: &'r Stored,
+    in_path: Vec<(Text, String)>,
+    query: &str,
+) -> Result<Selected<'r>, Refused> {
+    let (query, nocache) = read_query(&stored.query, &rules.dropped_parameters, query)?;
+    let mut in_key = query.clone();
+    for (name, value) in in_path {
+        if value.len() > VALUE_GREATEST_LENGTH {
+            return Err(Refused::Value(name.into_owned()));
+        }
+        in_key.add(name, value);
+    }
+    Ok(Selected { route, stored, in_key, query, nocache })
 }
 
 /// The path's parameters, if the route matches it whole.

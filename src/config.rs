@@ -26,6 +26,12 @@ pub struct Config {
 pub struct Misconfigured(pub String);
 
 impl Config {
+    /// Whether the deployment serves this host, in whatever case it is written.
+    #[must_use]
+    pub fn serves(&self, host: &str) -> bool {
+        self.hosts.iter().any(|served| served.eq_ignore_ascii_case(host))
+    }
+
     /// Reads the settings. `get` answers a variable or secret by its name.
     ///
     /// # Errors

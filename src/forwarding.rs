@@ -92,9 +92,10 @@ pub fn response_edits<R: Response>(response: &R, lane: Lane<'_>, status: &CacheS
 fn connection_options(connection: Option<String>) -> Vec<String> {
     let connection = connection.unwrap_or_default();
     let token = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-    // Cache-Control, among others, is end-to-end: no Connection field can take it out.
+    // Cache-Control, among others, is end-to-end: no Connection field can take it out. Upgrade is hop-by-hop by
+    // itself, and stays where the connection is upgraded.
     let kept = |name: &String| {
-        ![field::CACHE_CONTROL, field::AUTHORIZATION, field::CONTENT_TYPE, "cookie", field::SET_COOKIE]
+        ![field::CACHE_CONTROL, field::AUTHORIZATION, field::CONTENT_TYPE, "cookie", field::SET_COOKIE, field::UPGRADE]
             .contains(&name.as_str())
     };
     let names = connection.split(',').map(|name| name.trim().to_ascii_lowercase());

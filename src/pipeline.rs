@@ -78,7 +78,7 @@ async fn path<P: Ports>(ports: &P, request: P::Request) -> Result<Served<P>, Pro
     if classified == Classified::Health {
         return admin::health(ports, &request).map(Served::from);
     }
-    if !ports.config().hosts.iter().any(|host| host.eq_ignore_ascii_case(target.host)) {
+    if !ports.config().serves(target.host) {
         return Err(Problem::new(
             Kind::Host,
             "This host is not one that the deployment serves; the variable HOSTS lists them.",
@@ -347,7 +347,9 @@ impl<P: Ports> Fill<'_, P> {
         let Self { ports, selected, .. } = self;
         let outcome = Outcome::Stored(self.absence);
         let status = CacheStatus::Forwarded { why: self.why, status: Some(head.status), outcome };
-        let emitted = Emitted { audience: audience(ports, selected), rule: &selected.stored.lifetimes, age: None };
+        // It has an age on arrival if a cache stood in between, or if the origin took its time (RFC 9111, section 5.1).
+        let age = (head.initial_age > 0).then_some(head.initial_age);
+        let emitted = Emitted { audience: audience(ports, selected), rule: &selected.stored.lifetimes, age };
         let made = Made::stored(&head, Body::Bytes(bytes.clone()), self.asked, emitted, &status);
         let holding = ports.tiers().iter().map(P::Tier::name).filter(|tier| holds(*tier, selected));
         let places = holding.map(|tier| (tier, Body::Bytes(bytes.clone()))).collect();

@@ -4,6 +4,7 @@
 //! for a purge.
 
 use crate::classify::{Classified, classify};
+use crate::config::Config;
 use crate::epoch::Scope;
 use crate::key::{Nominated, Tenant};
 use crate::rules::{Parameter, Policy, Route, Rules, Segment, Stored, Text, is_word};
@@ -74,7 +75,7 @@ fn strings(value: &Value) -> Option<Vec<String>> {
 ///
 /// # Errors
 /// The first thing that is wrong with it, named.
-pub fn read(body: &[u8], rules: &Rules, tenant: &Tenant) -> Result<BTreeSet<Scope>, Refused> {
+pub fn read(body: &[u8], rules: &Rules, config: &Config, tenant: &Tenant) -> Result<BTreeSet<Scope>, Refused> {
     let body = Body::parse(body).map_err(Refused::Unreadable)?;
     let unprocessable = |sentence: String| Err(Refused::Unprocessable(sentence));
     match body.mode.as_deref() {
@@ -112,7 +113,7 @@ pub fn read(body: &[u8], rules: &Rules, tenant: &Tenant) -> Result<BTreeSet<Scop
     let named = (body.keys.iter().map(|name| key(rules, name)))
         .chain(body.routes.iter().map(|name| route(rules, name)))
         .chain(body.classes.iter().map(|name| class(rules, name)))
-        .chain(body.urls.iter().map(|name| url(rules, name)));
+        .chain(body.urls.iter().map(|name| url(rules, config, name)));
     for scope in named {
         _ = scopes.insert(scope.map_err(Refused::Unprocessable)?);
     }
@@ -178,10 +179,14 @@ fn nominated(route: &Route, stored: &Stored, query: Option<&str>) -> Option<Nomi
 }
 
 /// A URL or a path with its query, read as a request for it would be.
-fn url(rules: &Rules, text: &str) -> Result<Scope, String> {
-    let absolute = if text.starts_with('/') { format!("https://edge{text}") } else { text.to_string() };
+fn url(rules: &Rules, config: &Config, text: &str) -> Result<Scope, String> {
+    let relative = text.starts_with('/');
+    let absolute = if relative { format!("https://edge{text}") } else { text.to_string() };
     let target =
         Target::parse(&absolute).map_err(|malformed| format!("URL `{}`: {}", shown(text), malformed.sentence()))?;
+    if !relative && !config.serves(target.host) {
+        return Err(format!("URL `{}`: It is of a host that this deployment does not serve.", shown(text)));
+    }
     match classify(rules, "GET", &target) {
         Classified::Stored(selected) => Ok(Scope::Key {
             route: selected.route.name.to_string(),

@@ -64,8 +64,9 @@ impl<'a> Target<'a> {
             return Err(Malformed::TooLong);
         }
         let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")).ok_or(Malformed::NotHttp)?;
-        let (authority, path_and_query) = match rest.find('/') {
-            Some(slash) => rest.split_at(slash),
+        // RFC 3986, section 3.2: the authority ends at the next slash, question mark or number sign.
+        let (authority, path_and_query) = match rest.find(['/', '?', '#']) {
+            Some(end) => rest.split_at(end),
             None => (rest, "/"),
         };
         let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));

@@ -15,6 +15,9 @@ pub type Seconds = u32;
 /// The least life of a value in Workers KV.
 pub const KV_LEAST_LIFE: Seconds = 60;
 
+/// The greatest length of a parameter's value in a key.
+pub const VALUE_GREATEST_LENGTH: usize = 64;
+
 /// Everything that `rules.toml` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
@@ -214,6 +217,16 @@ impl Lifetimes {
 }
 
 impl Accepts {
+    /// The greatest length of a value, in bytes.
+    #[must_use]
+    pub fn greatest_length(&self) -> usize {
+        match self {
+            Self::OneOf(values) => values.iter().map(|value| value.len()).max().unwrap_or(0),
+            Self::Integer { .. } => 10,
+            Self::Word { max_length } => usize::try_from(*max_length).unwrap_or(usize::MAX),
+        }
+    }
+
     /// Whether `value`, as it stands in the request, is allowed.
     #[must_use]
     pub fn allows(&self, value: &str) -> bool {

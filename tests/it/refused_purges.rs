@@ -156,6 +156,7 @@ fn a_url_that_no_request_could_have_is_a_422() {
     for (url, sentence) in [
         ("api/dashboard/tiles/ops", "The URL is not an http or https URL with a host."),
         ("ftp://dash.test/api/dashboard/tiles/ops", "The URL is not an http or https URL with a host."),
+        ("https://other.test/api/dashboard/tiles/ops", "It is of a host that this deployment does not serve."),
         ("/api//dashboard/tiles/ops", "The path has an empty segment (two slashes in a row)."),
         ("/api/x/../dashboard/tiles/ops", "The path has a `.` or `..` segment."),
         (
@@ -163,7 +164,7 @@ fn a_url_that_no_request_could_have_is_a_422() {
             "The URL has a character that must be percent-encoded, a backslash, or a fragment.",
         ),
         ("/api/dashboard/tiles/ops?x=1", "Query parameter `x` is not known on this route."),
-        ("/api/dashboard/trends/revenue?days=1", "Query parameter `days` has a value that this route does not accept."),
+        ("/api/dashboard/trends/revenue?days=1", "Parameter `days` has a value that this route does not accept."),
         ("/api/dashboard/trends/revenue?days=30&days=30", "Query parameter `days` is given twice."),
     ] {
         check(&format!(r#"{{"mode":"hard","urls":["{url}"]}}"#), 422, &format!("URL `{url}`: {sentence}"));

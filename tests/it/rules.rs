@@ -416,3 +416,19 @@ fn everything_that_is_wrong_is_said_at_once_in_the_order_of_the_file() {
         ]
     );
 }
+
+#[test]
+fn a_key_that_would_be_too_long_with_its_parameters_is_refused() {
+    let parameters: Vec<String> = (0..6).map(|number| format!("p{number} = {{ max_length = 64 }}")).collect();
+    let route = format!(
+        "[[route]]\nname = \"long\"\npath = \"/api/long\"\nclass = \"near\"\nkey = \"a:long:v1\"\nquery = {{ {} }}\n",
+        parameters.join(", ")
+    );
+    let line = GOOD.lines().count() + 2;
+    check_added(
+        &route,
+        &[&format!(
+            "rules.toml:{line}: route `long`: its key with its parameters can have 417 bytes; 383 is the most that KV leaves it"
+        )],
+    );
+}

@@ -1,7 +1,7 @@
 //! Query parameters of a route: each nominated in one way, with values that need no encoding.
 
 use super::super::parse::{RawParameter, RawRoute};
-use super::super::table::{Accepts, List, Parameter, Segment, Text, is_word};
+use super::super::table::{Accepts, List, Parameter, Segment, Text, VALUE_GREATEST_LENGTH, is_word};
 use super::{Faults, RESERVED_PARAMETERS};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -72,7 +72,11 @@ fn accepts(raw: &RawParameter) -> Option<Accepts> {
             Some(Accepts::OneOf(List::Owned(values.iter().cloned().map(Text::Owned).collect())))
         }
         (None, Some([min, max]), None) if min <= max => Some(Accepts::Integer { min, max }),
-        (None, None, Some(max_length)) if (1..=64).contains(&max_length) => Some(Accepts::Word { max_length }),
+        (None, None, Some(max_length))
+            if (1..=VALUE_GREATEST_LENGTH).contains(&usize::try_from(max_length).unwrap_or(usize::MAX)) =>
+        {
+            Some(Accepts::Word { max_length })
+        }
         _ => None,
     }
 }

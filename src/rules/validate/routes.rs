@@ -2,8 +2,8 @@
 
 use super::super::parse::{RawEnvelope, RawRoute, RawRules, RawScalar};
 use super::super::table::{
-    Disposition, KV_LEAST_LIFE, Lifetimes, List, Policy, Requirement, Route, Scalar, Seconds, Segment, Stored, Text,
-    is_word,
+    Disposition, KV_LEAST_LIFE, Lifetimes, List, Parameter, Policy, Requirement, Route, Scalar, Seconds, Segment,
+    Stored, Text, VALUE_GREATEST_LENGTH, is_word,
 };
 use super::classes::{KnownClass, over_ceiling};
 use super::query::query;
@@ -14,8 +14,10 @@ use toml::Spanned;
 
 /// Paths that belong to the edge itself.
 const RESERVED_PATHS: [&str; 2] = ["/cache", "/healthz"];
-/// What a tenant's name and the parameters leave of a KV key's 512 bytes.
+/// The greatest length of a key without its parameters.
 const KEY_GREATEST_LENGTH: usize = 128;
+/// What a tenant's name and the slash behind it leave of a KV key's 512 bytes.
+const WITH_PARAMETERS_GREATEST_LENGTH: usize = 512 - 128 - 1;
 
 pub(super) fn routes(raw: &RawRules, classes: &[KnownClass], faults: &mut Faults) -> Vec<Route> {
     let mut known: Vec<Route> = Vec::new();
@@ -95,6 +97,16 @@ fn path(route: &RawRoute, prefixes: &[Spanned<String>], rule: &str, faults: &mut
         }
     }
     segments
+}
+
+/// The greatest length of a key with its parameters, each as `?name=value`.
+fn greatest_length(key: &str, path: &[Segment], query: &[Parameter]) -> usize {
+    let in_path = path.iter().map(|segment| match segment {
+        Segment::Literal(_) => 0,
+        Segment::Parameter { name, .. } => 2 + name.len() + VALUE_GREATEST_LENGTH,
+    });
+    let in_query = query.iter().map(|parameter| 2 + parameter.name.len() + parameter.accepts.greatest_length());
+    key.len() + in_path.chain(in_query).sum::<usize>()
 }
 
 /// Whether some path could match both.
@@ -178,11 +190,16 @@ fn stored(
             );
         }
     }
+    let query = query(route, path, &raw.dropped_parameters, rule, faults);
+    let length = greatest_length(&key, path, &query);
+    if length > WITH_PARAMETERS_GREATEST_LENGTH {
+        faults.add(at, rule, format!("its key with its parameters can have {length} bytes; {WITH_PARAMETERS_GREATEST_LENGTH} is the most that KV leaves it"));
+    }
     Stored {
         key: Text::Owned(key),
         hot,
         personal: route.personal.as_ref().is_some_and(|personal| *personal.get_ref()),
-        query: List::Owned(query(route, path, &raw.dropped_parameters, rule, faults)),
+        query: List::Owned(query),
         lifetimes,
         content_type: Text::Owned(
             route.content_type.as_ref().map_or_else(|| "application/json".to_string(), |text| text.get_ref().clone()),
