@@ -43,6 +43,7 @@ pub mod epoch;
 pub mod forwarding;
 pub mod freshness;
 pub mod key;
+pub mod lookup;
 pub mod names;
 pub mod pipeline;
 pub mod ports;

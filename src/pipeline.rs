@@ -9,15 +9,16 @@ use crate::cache_control::Audience;
 use crate::cache_status::{CacheStatus, Forward, Outcome};
 use crate::classify::{Classified, Lane, Selected, classify};
 use crate::entry::{FORMAT, Head, StoredResponse};
-use crate::epoch::{Counters, Covered, Epoch};
+use crate::epoch::Epoch;
 use crate::forwarding::{fill_fields, is_loop, request_edits, response_edits};
 use crate::key::{CacheKey, Tenant};
+use crate::lookup::{Usable, get, holds, lookup};
 use crate::names::field;
 use crate::ports::{
-    Body, Failure, Field, Incident, Ledger as _, Origin as _, Ports, Read, Request as _, Response, Tier as _, TierName,
+    Body, Failure, Field, Incident, Origin as _, Ports, Read, Request as _, Response, Tier as _, TierName,
 };
 use crate::problem::{Kind, Problem};
-use crate::reuse::{Absence, Reuse, reuse};
+use crate::reuse::Absence;
 use crate::rules::{KV_LEAST_LIFE, Seconds, Text};
 use crate::storing::{BODY_GREATEST_LENGTH, Received, Refusal, Storing, may_store, may_store_body};
 use crate::target::{Malformed, Target};
@@ -25,7 +26,6 @@ use crate::validation::digest;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use futures::future::join;
 
 /// An answer, and what is to be done when it is on its way.
 pub struct Served<P: Ports> {
@@ -171,71 +171,6 @@ async fn from_store<P: Ports>(
             )
             .run()
             .await
-        }
-    }
-}
-
-/// What was found in the stores.
-struct Lookup<B> {
-    counters: Option<Counters>,
-    usable: Option<Usable<B>>,
-    why: Forward,
-    absence: Option<Absence>,
-}
-
-/// A stored response that may answer.
-struct Usable<B> {
-    tier: TierName,
-    stored: StoredResponse<B>,
-    age: Seconds,
-    ttl: i64,
-}
-
-/// Asks the ledger and the nearest tier at once, then the further tiers in turn.
-async fn lookup<P: Ports>(ports: &P, tenant: &Tenant, selected: &Selected<'_>, key: &CacheKey) -> Lookup<P::Body> {
-    let mut tiers = ports.tiers().iter().filter(|tier| holds(tier.name(), selected));
-    let nearest = tiers.next();
-    let (counters, found) = join(ports.ledger().counters(tenant), get(ports, nearest, key)).await;
-    let counters = counters.map_err(|failure| ports.record(Incident::Ledger, &failure)).ok();
-    let covered = Covered { class: &selected.route.class, route: &selected.route.name, key: key.logical() };
-    let mut lookup = Lookup { counters, usable: None, why: Forward::UriMiss, absence: None };
-    let mut found = found;
-    loop {
-        if let Some((tier, stored)) = found {
-            match reuse(&stored.head, &selected.stored.lifetimes, &covered, lookup.counters.as_ref(), ports.now()) {
-                Reuse::Fresh { age, ttl } => {
-                    lookup.usable = Some(Usable { tier, stored, age, ttl });
-                    return lookup;
-                }
-                Reuse::Stale { .. } => lookup.why = Forward::Stale,
-                Reuse::Absent(absence) => lookup.absence = Some(absence),
-            }
-        }
-        let Some(next) = tiers.next() else { return lookup };
-        found = get(ports, Some(next), key).await;
-    }
-}
-
-/// Which routes live in which tier.
-fn holds(tier: TierName, selected: &Selected<'_>) -> bool {
-    match tier {
-        TierName::Edge => true,
-        TierName::Kv => selected.stored.hot,
-    }
-}
-
-/// What a tier has. A tier that fails has nothing.
-async fn get<P: Ports>(
-    ports: &P,
-    tier: Option<&P::Tier>,
-    key: &CacheKey,
-) -> Option<(TierName, StoredResponse<P::Body>)> {
-    let tier = tier?;
-    match tier.get(key).await {
-        Ok(stored) => stored.map(|stored| (tier.name(), stored)),
-        Err(failure) => {
-            ports.record(Incident::Get(tier.name()), &failure);
-            None
         }
     }
 }
