@@ -5,7 +5,7 @@ use crate::answer::Made;
 use crate::config::Misconfigured;
 use crate::epoch::{Epoch, Scope};
 use crate::key::Tenant;
-use crate::names::field;
+use crate::names::{field, path};
 use crate::ports::{Incident, Ledger as _, Ports, Request};
 use crate::problem::{Kind, Problem};
 use crate::purge::{self, BODY_GREATEST_LENGTH, Refused};
@@ -14,8 +14,6 @@ use alloc::string::{String, ToString};
 use serde_json::{Map, Value, json};
 
 const JSON: &str = "application/json";
-const HEALTH: &str = "/healthz";
-const PURGE: &str = "/cache/purge";
 
 /// `GET /healthz`: that the Worker runs, which version, and what went wrong around it in this isolate.
 ///
@@ -38,8 +36,8 @@ pub fn health<P: Ports>(ports: &P, request: &P::Request) -> Result<Made<P::Body>
 #[must_use]
 pub fn misconfigured<B>(method: &str, url: &str, wrong: &Misconfigured) -> Made<B> {
     let head = method == "HEAD";
-    let path = url.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|slash| rest.get(slash..)));
-    if path.is_some_and(|path| path.split('?').next() == Some(HEALTH)) {
+    let asked = url.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|slash| rest.get(slash..)));
+    if asked.is_some_and(|asked| asked.split('?').next() == Some(path::HEALTH)) {
         let body = json!({ "status": "misconfigured", "version": env!("CARGO_PKG_VERSION"), "detail": wrong.0 });
         return Made::own(503, JSON, body.to_string(), head);
     }
@@ -50,13 +48,13 @@ pub fn misconfigured<B>(method: &str, url: &str, wrong: &Misconfigured) -> Made<
 ///
 /// # Errors
 /// The problem that is the answer.
-pub async fn call<P: Ports>(ports: &P, path: &str, request: P::Request) -> Result<Made<P::Body>, Problem> {
+pub async fn call<P: Ports>(ports: &P, asked: &str, request: P::Request) -> Result<Made<P::Body>, Problem> {
     if !ports.config().operators.admit(request.header(field::AUTHORIZATION).as_deref()) {
         return Err(OperatorTokens::refusal());
     }
-    match (path, request.method()) {
-        (PURGE, "POST") => purge_call(ports, request).await,
-        (PURGE, _) => Err(Problem::new(Kind::Method, "A purge is a POST.").with(field::ALLOW, "POST")),
+    match (asked, request.method()) {
+        (path::PURGE, "POST") => purge_call(ports, request).await,
+        (path::PURGE, _) => Err(Problem::new(Kind::Method, "A purge is a POST.").with(field::ALLOW, "POST")),
         _ => Err(Problem::new(Kind::NotFound, "The admin plane has POST /cache/purge.")),
     }
 }

@@ -102,7 +102,7 @@ impl<B> Made<B> {
             own(field::CONTENT_LENGTH, body.len().to_string()),
             own(field::CACHE_CONTROL, "no-store"),
             own(field::CLOUDFLARE_CDN_CACHE_CONTROL, "no-store"),
-            own("x-content-type-options", "nosniff"),
+            own(field::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         ];
         Self { status, fields, body: if head { Body::Empty } else { Body::Bytes(Rc::from(body.into_bytes())) } }
     }

@@ -5,6 +5,7 @@
 
 use crate::rules::{Lifetimes, Seconds};
 use alloc::string::String;
+use alloc::vec::Vec;
 
 /// What the origin's Cache-Control says that matters to a shared cache.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,7 +27,10 @@ impl OriginDirectives {
     #[must_use]
     pub fn parse(value: &str) -> Self {
         let mut read = Self::default();
-        for directive in split_list(value) {
+        let (directives, whole) = split_list(value);
+        // A quote that never ends may hide anything.
+        read.no_store = !whole;
+        for directive in directives {
             let (name, argument) = directive.split_once('=').unwrap_or((directive, ""));
             let (name, argument) = (name.trim(), argument.trim().trim_matches('"'));
             if name.eq_ignore_ascii_case("no-store") {
@@ -51,13 +55,20 @@ impl OriginDirectives {
     }
 }
 
-/// Splits at commas that stand outside of quoted strings.
-fn split_list(value: &str) -> impl Iterator<Item = &str> {
-    let mut quoted = false;
-    value.split(move |character| {
-        quoted ^= character == '"';
+/// Splits at commas that stand outside of quoted strings (RFC 9110, section 5.6.4), and says whether each of these ends.
+fn split_list(value: &str) -> (Vec<&str>, bool) {
+    let (mut quoted, mut escaped) = (false, false);
+    let members = value.split(|character| {
+        match character {
+            _ if escaped => escaped = false,
+            '\\' => escaped = quoted,
+            '"' => quoted = !quoted,
+            _ => {}
+        }
         character == ',' && !quoted
-    })
+    });
+    let members = members.collect();
+    (members, !quoted)
 }
 
 /// The lesser of what was read before and this argument: of two statements, the less cacheable one counts.
@@ -111,6 +122,9 @@ mod tests {
         check("No-Store", OriginDirectives { no_store: true, ..NONE });
         check("max-age=60,PRIVATE", OriginDirectives { private: true, max_age: Some(60), ..NONE });
         check("no-cache=\"set-cookie, private\"", OriginDirectives { no_cache: true, ..NONE });
+        check("ext=\"a\\\"b\", no-store", OriginDirectives { no_store: true, ..NONE });
+        check("ext=\"a, private", OriginDirectives { no_store: true, ..NONE });
+        check("ext=\"\\\\\", private", OriginDirectives { private: true, ..NONE });
         check("S-MaxAge=\"5\" , max-age=9", OriginDirectives { s_maxage: Some(5), max_age: Some(9), ..NONE });
     }
 

@@ -18,7 +18,7 @@ pub enum Forward {
     Method,
     /// Nothing is stored under this key.
     UriMiss,
-    /// Something is stored, and must not be used.
+    /// Nothing that is stored can be used, and whether something is does not matter.
     Miss,
     /// Something fresh may be stored, and the request's semantics do not allow its use.
     Request,

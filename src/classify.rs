@@ -1,7 +1,10 @@
 //! Which rule a request falls under: an exact grammar over method, path and query. A near match is no match.
 
 use crate::key::Nominated;
-use crate::rules::{Disposition, Parameter, Route, Rules, Segment, Stored, Text, VALUE_GREATEST_LENGTH, is_word};
+use crate::names::path;
+use crate::rules::{
+    Disposition, NOCACHE, Parameter, Route, Rules, Segment, Stored, Text, VALUE_GREATEST_LENGTH, is_word,
+};
 use crate::target::Target;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -81,10 +84,11 @@ impl Refused {
 #[must_use]
 pub fn classify<'r>(rules: &'r Rules, method: &str, target: &Target<'_>) -> Classified<'r> {
     match target.path {
-        "/healthz" => return Classified::Health,
-        "/cache" => return Classified::Admin,
-        path if path.starts_with("/cache/") => return Classified::Admin,
-        path if !rules.origin_prefixes.iter().any(|prefix| path.starts_with(prefix.as_ref())) => {
+        path::HEALTH => return Classified::Health,
+        asked if asked.strip_prefix(path::ADMIN).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) => {
+            return Classified::Admin;
+        }
+        asked if !rules.origin_prefixes.iter().any(|prefix| asked.starts_with(prefix.as_ref())) => {
             return Classified::NotFound;
         }
         _ => {}
@@ -154,7 +158,7 @@ fn read_query(known: &[Parameter], dropped: &[Text], query: &str) -> Result<(Nom
         if seen.contains(&name) {
             return Err(Refused::Twice(shown()));
         }
-        if name == "nocache" {
+        if name == NOCACHE {
             nocache = value == Some("true");
         } else if let Some(parameter) = known.iter().find(|parameter| parameter.name == name) {
             let value = value.filter(|value| parameter.accepts.allows(value)).ok_or_else(|| Refused::Value(shown()))?;

@@ -86,9 +86,7 @@ fn origin(text: &str) -> Result<String, Misconfigured> {
     let base = text.trim().strip_suffix('/').unwrap_or(text.trim());
     let authority = base.strip_prefix("https://").or_else(|| base.strip_prefix("http://"));
     match authority {
-        Some(authority) if !authority.is_empty() && !authority.contains(['/', '?', '#', '@', ' ', '\\']) => {
-            Ok(base.to_string())
-        }
+        Some(authority) if is_authority(authority) => Ok(base.to_string()),
         _ => Err(Misconfigured(format!(
             "{} must be a scheme and a host, such as https://api.example.com, without path or credentials.",
             setting::ORIGIN
@@ -96,10 +94,25 @@ fn origin(text: &str) -> Result<String, Misconfigured> {
     }
 }
 
+/// A host name or address, and perhaps a port.
+fn is_authority(text: &str) -> bool {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port),
+        _ => (text, "0"),
+    };
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    let host = match address {
+        Some(address) => address.contains(':') && address.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':'),
+        None => !host.is_empty() && host.bytes().all(plain),
+    };
+    host && port.parse::<u16>().is_ok()
+}
+
 fn hosts(text: &str) -> Result<Vec<String>, Misconfigured> {
     let hosts: Vec<String> =
         text.split([' ', ',']).filter(|host| !host.is_empty()).map(str::to_ascii_lowercase).collect();
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':');
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
     if hosts.is_empty() || !hosts.iter().all(|host| host.bytes().all(plain)) {
         return Err(Misconfigured(format!(
             "{} must be host names without scheme, port or wildcard, separated by spaces.",
@@ -147,6 +160,9 @@ mod tests {
     fn good_settings_are_read() {
         let config = read("", None).unwrap();
         assert_eq!(config.origin, "http://127.0.0.1:8788");
+        for origin in ["https://a", "http://[::1]:80", "https://a-b.example:8443"] {
+            assert_eq!(read("ORIGIN", Some(origin)).unwrap().origin, origin);
+        }
         assert_eq!(config.hosts, ["dash.example.com", "localhost"]);
     }
 
@@ -171,6 +187,12 @@ mod tests {
             ("ORIGIN", "https://a/path"),
             ("ORIGIN", "https://user@a"),
             ("ORIGIN", "ftp://a"),
+            ("ORIGIN", "https://a:b"),
+            ("ORIGIN", "https://:8080"),
+            ("ORIGIN", "https://[::1"),
+            ("ORIGIN", "https://a b"),
+            ("HOSTS", "localhost:8787"),
+            ("HOSTS", "::1"),
             ("HOSTS", "https://a"),
             ("HOSTS", "*.a"),
             ("OPERATOR_TOKENS_SHA256", "a-token-in-clear"),

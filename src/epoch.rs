@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 /// A position in a ledger. Greater is later. Never below the ledger's clock in milliseconds at the time of its
-/// purge, so that a ledger which lost its memory still moves forward.
+/// purge, so that a ledger which lost its memory (see [`Counters::begin`]) still moves forward.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct Epoch(pub u64);
@@ -135,6 +135,15 @@ impl Counters {
         self.hard.retain(|scope, _| !matches!(scope, Scope::Key { route, .. } if route == folded));
     }
 
+    /// The counters of a ledger that finds nothing written down. It cannot know whether it is new or has lost its
+    /// memory, and with it purges; so it begins with a purge of everything.
+    #[must_use]
+    pub fn begin(clock: UnixMillis) -> Self {
+        let mut counters = Self::default();
+        _ = counters.purge(&[Scope::Tenant], clock);
+        counters
+    }
+
     /// Reads counters as they are serialized. Anything else is nothing.
     #[must_use]
     pub fn decode(text: &str) -> Option<Self> {
@@ -230,6 +239,13 @@ mod tests {
             restored.restore(Scope::parse(&text).unwrap(), epoch);
         }
         assert_eq!(restored, counters);
+    }
+
+    #[test]
+    fn a_ledger_without_memory_begins_with_a_purge_of_everything() {
+        let counters = Counters::begin(UnixMillis(1_000));
+        assert_eq!(counters.hard(&OPS), Epoch(1_000));
+        assert_eq!(counters.epoch, Epoch(1_000));
     }
 
     #[test]

@@ -51,8 +51,10 @@ pub fn request_edits<R: Request>(request: &R, config: &Config, tenant: &Tenant, 
         let hop = field::HOP_BY_HOP.contains(&name.as_str())
             || field::NEXT_HOP.contains(&name.as_str())
             || named.contains(name);
-        let trusted = field::TRUSTED.contains(&name.as_str())
-            || field::TRUSTED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        // Many servers read an underscore in a field's name as a hyphen.
+        let read_as = name.replace('_', "-");
+        let trusted = field::TRUSTED.contains(&read_as.as_str())
+            || field::TRUSTED_PREFIXES.iter().any(|prefix| read_as.starts_with(prefix));
         (hop && !(upgrades && name == field::UPGRADE)) || trusted
     };
     Edits {
@@ -66,7 +68,9 @@ pub fn request_edits<R: Request>(request: &R, config: &Config, tenant: &Tenant, 
 pub fn response_edits<R: Response>(response: &R, lane: Lane<'_>, status: &CacheStatus, request_id: String) -> Edits {
     let mut remove: Vec<Text> =
         connection_options(response.header(field::CONNECTION)).into_iter().map(Text::Owned).collect();
-    remove.extend(field::HOP_BY_HOP.into_iter().filter(|name| *name != field::UPGRADE).map(Text::Borrowed));
+    // A 101 says to what the connection is upgraded; on any other answer the field is of the next hop.
+    let kept = |name: &&str| *name == field::UPGRADE && response.status() == 101;
+    remove.extend(field::HOP_BY_HOP.into_iter().filter(|name| !kept(name)).map(Text::Borrowed));
     let mut set = vec![
         (field::CACHE_STATUS, status.field_value(response.header(field::CACHE_STATUS).as_deref())),
         (field::CLOUDFLARE_CDN_CACHE_CONTROL, "no-store".to_string()),
@@ -75,12 +79,13 @@ pub fn response_edits<R: Response>(response: &R, lane: Lane<'_>, status: &CacheS
     match lane {
         Lane::Live(_) => {
             set.push((field::CACHE_CONTROL, "no-store".to_string()));
-            remove
-                .extend([field::CDN_CACHE_CONTROL, field::SURROGATE_CONTROL, "expires", "pragma"].map(Text::Borrowed));
+            remove.extend(
+                [field::CDN_CACHE_CONTROL, field::SURROGATE_CONTROL, field::EXPIRES, field::PRAGMA].map(Text::Borrowed),
+            );
         }
         Lane::Bypass(_) | Lane::Unlisted | Lane::Method(_) => {
             // Every answer says whether it may be kept, so that no cache in front has to guess.
-            if response.header(field::CACHE_CONTROL).is_none() {
+            if response.header(field::CACHE_CONTROL).is_none() && response.header(field::EXPIRES).is_none() {
                 set.push((field::CACHE_CONTROL, "no-store".to_string()));
             }
         }
@@ -95,8 +100,15 @@ fn connection_options(connection: Option<String>) -> Vec<String> {
     // Cache-Control, among others, is end-to-end: no Connection field can take it out. Upgrade is hop-by-hop by
     // itself, and stays where the connection is upgraded.
     let kept = |name: &String| {
-        ![field::CACHE_CONTROL, field::AUTHORIZATION, field::CONTENT_TYPE, "cookie", field::SET_COOKIE, field::UPGRADE]
-            .contains(&name.as_str())
+        ![
+            field::CACHE_CONTROL,
+            field::AUTHORIZATION,
+            field::CONTENT_TYPE,
+            field::COOKIE,
+            field::SET_COOKIE,
+            field::UPGRADE,
+        ]
+        .contains(&name.as_str())
     };
     let names = connection.split(',').map(|name| name.trim().to_ascii_lowercase());
     names.filter(|name| !name.is_empty() && token(name)).filter(kept).collect()

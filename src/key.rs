@@ -3,7 +3,7 @@
 //! Two requests with one key send the same bytes to the origin: the target that is forwarded is made from the
 //! same parts. The text is at the same time the name of the entry in Workers KV.
 
-use crate::rules::Text;
+use crate::rules::{TENANT_GREATEST_LENGTH, Text};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use core::fmt::{self, Write as _};
@@ -18,7 +18,7 @@ impl Tenant {
     pub fn new(name: &str) -> Option<Self> {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-');
         let starts = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
-        (starts && name.len() <= 128 && name.bytes().all(plain)).then(|| Self(name.into()))
+        (starts && name.len() <= TENANT_GREATEST_LENGTH && name.bytes().all(plain)).then(|| Self(name.into()))
     }
 
     /// The name.

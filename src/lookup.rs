@@ -7,7 +7,7 @@ use crate::epoch::{Counters, Covered};
 use crate::key::{CacheKey, Tenant};
 use crate::ports::{Incident, Ledger as _, Ports, Tier as _, TierName};
 use crate::reuse::{Absence, Reuse, reuse};
-use crate::rules::Seconds;
+use crate::rules::{Seconds, WithoutLedger};
 use futures::future::join;
 
 /// What was found in the stores.
@@ -43,6 +43,10 @@ pub async fn lookup<P: Ports>(ports: &P, tenant: &Tenant, selected: &Selected<'_
     let covered = Covered { class: &selected.route.class, route: &selected.route.name, key: key.logical() };
     let mut lookup = Lookup { counters, usable: None, why: Forward::UriMiss, absence: None };
     let mut found = found;
+    if lookup.counters.is_none() && selected.stored.lifetimes.without_ledger == WithoutLedger::Forward {
+        // Whatever a tier has, nobody can say whether it was purged.
+        return Lookup { why: Forward::Miss, ..lookup };
+    }
     loop {
         if let Some((tier, stored)) = found {
             match reuse(&stored.head, &selected.stored.lifetimes, &covered, lookup.counters.as_ref(), ports.now()) {
@@ -50,8 +54,9 @@ pub async fn lookup<P: Ports>(ports: &P, tenant: &Tenant, selected: &Selected<'_
                     lookup.usable = Some(Usable { tier, stored, age, ttl });
                     return lookup;
                 }
-                Reuse::Stale { .. } => lookup.why = Forward::Stale,
-                Reuse::Absent(absence) => lookup.absence = Some(absence),
+                Reuse::Stale { .. } => (lookup.why, lookup.absence) = (Forward::Stale, None),
+                Reuse::Absent(absence) if lookup.why == Forward::UriMiss => lookup.absence = Some(absence),
+                Reuse::Absent(_) => {}
             }
         }
         let Some(next) = tiers.next() else { return lookup };

@@ -32,6 +32,18 @@ pub mod field {
     pub const EDGE_AUTHORIZATION: &str = "edge-authorization";
     /// The shared secret by which the origin knows that the edge is calling. Never taken from a client.
     pub const EDGE_SECRET: &str = "edge-secret";
+    /// RFC 6265, section 4.2.
+    pub const COOKIE: &str = "cookie";
+    /// RFC 9111, section 5.3.
+    pub const EXPIRES: &str = "expires";
+    /// RFC 9111, section 5.4.
+    pub const PRAGMA: &str = "pragma";
+    /// RFC 9110, section 8.4.
+    pub const CONTENT_ENCODING: &str = "content-encoding";
+    /// The Fetch standard: no guessing of media types.
+    pub const X_CONTENT_TYPE_OPTIONS: &str = "x-content-type-options";
+    /// Of an entry in the Cache API: the head.
+    pub const STORED_HEAD: &str = "hotrod-head";
     /// RFC 9110, section 8.8.3.
     pub const ETAG: &str = "etag";
     /// RFC 9110, section 13.1.2.
@@ -78,6 +90,18 @@ pub mod field {
     pub const STORED: [&str; 2] = [CONTENT_TYPE, CONTENT_LANGUAGE];
     /// What is passed on of the origin's header fields with an answer of a stored route that is not stored.
     pub const UNSTORED: [&str; 5] = [CONTENT_TYPE, CONTENT_LANGUAGE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE];
+}
+
+/// Paths of the edge itself.
+pub mod path {
+    /// Whether the Worker runs.
+    pub const HEALTH: &str = "/healthz";
+    /// The admin plane, with everything below it.
+    pub const ADMIN: &str = "/cache";
+    /// Purges.
+    pub const PURGE: &str = "/cache/purge";
+    /// Entries in the Cache API. The admin plane answers there, so no client can reach one.
+    pub const STORED: &str = "/cache/stored/";
 }
 
 /// Bindings and variables of wrangler.toml, and secrets.

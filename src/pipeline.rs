@@ -1,4 +1,4 @@
-//! The path of a request. Nothing else decides in which order things happen.
+//! The path of a request: this file and `lookup` decide in which order things happen, and nothing else does.
 //!
 //! [`serve`] answers and hands back the work that may come later as data ([`After`]); whoever runs it calls
 //! [`finish`] on that when the answer is on its way.
@@ -19,7 +19,7 @@ use crate::ports::{
 };
 use crate::problem::{Kind, Problem};
 use crate::reuse::Absence;
-use crate::rules::{KV_LEAST_LIFE, Seconds, Text};
+use crate::rules::{KV_LEAST_LIFE, NOCACHE, Seconds, Text};
 use crate::storing::{BODY_GREATEST_LENGTH, Received, Refusal, Storing, may_store, may_store_body};
 use crate::target::{Malformed, Target};
 use crate::validation::digest;
@@ -119,8 +119,15 @@ fn malformed(malformed: Malformed) -> Problem {
     Problem::new(kind, malformed.sentence())
 }
 
+/// Path and query of a request that is passed on. The edge's own parameter stays with the edge.
 fn path_and_query(target: &Target<'_>) -> String {
-    if target.query.is_empty() { target.path.to_string() } else { format!("{}?{}", target.path, target.query) }
+    let mut text = target.path.to_string();
+    let passed = target.query.split('&').filter(|pair| pair.split('=').next() != Some(NOCACHE));
+    for (index, pair) in passed.filter(|_| !target.query.is_empty()).enumerate() {
+        text.push(if index == 0 { '?' } else { '&' });
+        text.push_str(pair);
+    }
+    text
 }
 
 /// Passes a request on and its answer back, unread.
@@ -139,6 +146,9 @@ async fn forward<P: Ports>(
     let edits = request_edits(&request, ports.config(), tenant, id.clone());
     let response = ports.origin().forward(request, url, &edits).await;
     let response = response.map_err(|failure| origin_unreachable(ports, why, &failure))?;
+    if let Some(failure) = no_answer(&response) {
+        return Err(origin_unreachable(ports, why, &failure));
+    }
     let status = CacheStatus::Forwarded { why, status: Some(response.status()), outcome: Outcome::NotForStore };
     let edits = response_edits(&response, lane, &status, id);
     Ok(Served { answer: Answer::Passed { response, edits }, after: After(None) })
@@ -230,8 +240,8 @@ impl<P: Ports> Fill<'_, P> {
         let requested_at = ports.now();
         let fields = fill_fields(ports.config(), self.tenant, &selected.stored.content_type, ports.request_id());
         let response = ports.origin().fetch(self.url, &fields).await.map_err(|failure| self.unreachable(&failure))?;
-        if response.status() == 304 {
-            return Err(self.unreachable(&Failure("304 to a request without a condition".to_string())));
+        if let Some(failure) = no_answer(&response).or_else(|| unasked(&response)) {
+            return Err(self.unreachable(&failure));
         }
         let received_at = ports.now();
         let received = received(&response);
@@ -282,7 +292,7 @@ impl<P: Ports> Fill<'_, P> {
         let Self { ports, selected, .. } = self;
         let outcome = Outcome::Stored(self.absence);
         let status = CacheStatus::Forwarded { why: self.why, status: Some(head.status), outcome };
-        // It has an age on arrival if a cache stood in between, or if the origin took its time (RFC 9111, section 5.1).
+        // Its lifetime counts from when it was made, so whoever keeps it must know how long ago that was.
         let age = (head.initial_age > 0).then_some(head.initial_age);
         let emitted = Emitted { audience: audience(ports, selected), rule: &selected.stored.lifetimes, age };
         let made = Made::stored(&head, Body::Bytes(bytes.clone()), self.asked, emitted, &status);
@@ -310,6 +320,25 @@ fn origin_unreachable<P: Ports>(ports: &P, why: Forward, failure: &Failure) -> P
     let status = CacheStatus::Forwarded { why, status: None, outcome: Outcome::OriginUnreachable };
     Problem::new(Kind::OriginUnreachable, "The origin gave no whole answer. Ask again later.")
         .with(field::CACHE_STATUS, status.to_string())
+}
+
+/// A status that is no final answer to a request (RFC 9110, section 15): nothing can be passed on.
+fn no_answer<R: Response>(response: &R) -> Option<Failure> {
+    match response.status() {
+        101 if response.is_upgraded() => None,
+        200..=599 => None,
+        status => Some(Failure(format!("status {status}"))),
+    }
+}
+
+/// A status that answers something which a fill did not ask for.
+fn unasked<R: Response>(response: &R) -> Option<Failure> {
+    match response.status() {
+        status @ (101 | 304) => {
+            Some(Failure(format!("status {status} to a request without a condition or an upgrade")))
+        }
+        _ => None,
+    }
 }
 
 fn received<R: Response>(response: &R) -> Received {

@@ -161,6 +161,8 @@ pub trait Response {
     type Body;
     /// The status code.
     fn status(&self) -> u16;
+    /// Whether the connection speaks another protocol now.
+    fn is_upgraded(&self) -> bool;
     /// A field's value, its lines joined by commas.
     fn header(&self, name: &str) -> Option<String>;
     /// The body.

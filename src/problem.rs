@@ -36,7 +36,7 @@ pub enum Kind {
     ContentTooLarge,
     /// The origin gave no answer.
     OriginUnreachable,
-    /// The ledger gave no answer, so nothing was purged.
+    /// The ledger gave no answer, so whether it purged is not known.
     LedgerUnreachable,
     /// The deployment's configuration is incomplete or wrong.
     Misconfigured,

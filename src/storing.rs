@@ -5,7 +5,7 @@
 
 use crate::cache_control::OriginDirectives;
 use crate::freshness::{Freshness, freshness};
-use crate::rules::{Requirement, Scalar, Stored};
+use crate::rules::{Requirement, Scalar, Stored, is_json};
 use crate::time::UnixMillis;
 use crate::validation::{bytes_etag, json_etag};
 use alloc::string::String;
@@ -165,8 +165,4 @@ fn is_met(require: &Requirement, body: &Value) -> bool {
 fn is_media_type(field: Option<&str>, expected: &str) -> bool {
     let essence = field.unwrap_or_default().split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case(expected)
-}
-
-fn is_json(media_type: &str) -> bool {
-    media_type == "application/json" || media_type.ends_with("+json")
 }

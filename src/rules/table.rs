@@ -15,6 +15,12 @@ pub type Seconds = u32;
 /// The least life of a value in Workers KV.
 pub const KV_LEAST_LIFE: Seconds = 60;
 
+/// The query parameter by which an operator asks past the store.
+pub const NOCACHE: &str = "nocache";
+
+/// The greatest length of a tenant's name.
+pub const TENANT_GREATEST_LENGTH: usize = 128;
+
 /// The greatest length of a parameter's value in a key.
 pub const VALUE_GREATEST_LENGTH: usize = 64;
 
@@ -253,4 +259,10 @@ pub fn is_word(text: &str) -> bool {
         && text != "."
         && text != ".."
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~'))
+}
+
+/// Whether a media type is JSON (RFC 6839, section 3.1).
+#[must_use]
+pub fn is_json(media_type: &str) -> bool {
+    media_type == "application/json" || media_type.ends_with("+json")
 }

@@ -2,6 +2,7 @@
 
 use super::js::{failure, get, object};
 use crate::answer::Made;
+use crate::names::field;
 use crate::ports::{Body, Edits, Failure, Field, Read, Request};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -118,8 +119,8 @@ pub async fn text_of(response: &Response) -> Result<String, Failure> {
 
 /// The length that a message declares of its body as it will be read: that of an encoded one says nothing.
 pub fn declared(headers: &Headers) -> Option<usize> {
-    let encoded = headers.has("content-encoding").unwrap_or(true);
-    let length = headers.get("content-length").ok().flatten()?;
+    let encoded = headers.has(field::CONTENT_ENCODING).unwrap_or(true);
+    let length = headers.get(field::CONTENT_LENGTH).ok().flatten()?;
     (!encoded).then(|| length.parse().ok()).flatten()
 }
 

@@ -69,6 +69,12 @@ impl Ledger {
             let scope = Scope::parse(&scope).ok_or_else(|| unreadable("a counter on disk"))?;
             counters.restore(scope, epoch);
         }
+        if counters == Counters::default() {
+            counters = Counters::begin(now());
+            for (scope, epoch) in counters.rows() {
+                self.write(scope, epoch)?;
+            }
+        }
         self.counters.replace(Some(counters.clone()));
         Ok(counters)
     }

@@ -28,6 +28,10 @@ impl ports::Response for Fetched {
         self.0.status()
     }
 
+    fn is_upgraded(&self) -> bool {
+        get(&self.0, "webSocket").is_object()
+    }
+
     fn header(&self, name: &str) -> Option<String> {
         self.0.headers().get(name).ok().flatten()
     }
@@ -49,11 +53,7 @@ fn init(method: &str, headers: &Headers) -> RequestInit {
 
 async fn fetch(url: &str, init: &RequestInit) -> Result<Fetched, JsValue> {
     let global: WorkerGlobalScope = js_sys::global().unchecked_into();
-    let response: Response = JsFuture::from(global.fetch_with_str_and_init(url, init)).await?.dyn_into()?;
-    // A status that no Response can be made of is no answer; nor is an upgrade that nobody asked for.
-    let upgraded = response.status() == 101 && get(&response, "webSocket").is_object();
-    let representable = upgraded || matches!(response.status(), 200..=599);
-    representable.then_some(Fetched(response)).ok_or_else(|| JsValue::from("a status outside of 200 to 599"))
+    JsFuture::from(global.fetch_with_str_and_init(url, init)).await?.dyn_into().map(Fetched)
 }
 
 impl Origin for FetchOrigin {

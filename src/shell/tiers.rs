@@ -5,6 +5,7 @@ use super::js::{KvNamespace, failure, get, object};
 use crate::cache_status::CACHE_NAME;
 use crate::entry::{Head, StoredResponse};
 use crate::key::CacheKey;
+use crate::names::{field, path};
 use crate::ports::{Body, Failure, Tier, TierName};
 use crate::rules::Seconds;
 use alloc::string::String;
@@ -12,9 +13,6 @@ use wasm_bindgen::{JsCast as _, JsValue};
 use worker::js_sys::{self, ArrayBuffer, JSON, Uint8Array};
 use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::{Cache, Headers, Response, ResponseInit, WorkerGlobalScope};
-
-/// The header field that holds the head of an entry in the Cache API.
-const HEAD: &str = "hotrod-head";
 
 /// One of the two.
 pub enum Store {
@@ -56,13 +54,13 @@ impl Tier for Store {
 
 /// The Cache API, in a cache of our own name.
 pub struct EdgeTier {
-    /// `https://{host}/cache/stored/`: a path under which the edge itself answers, so no client can reach an entry.
+    /// The beginning of every entry's URL.
     base: String,
 }
 
 impl EdgeTier {
     pub fn new(host: &str) -> Self {
-        Self { base: format!("https://{host}/cache/stored/") }
+        Self { base: format!("https://{host}{}", path::STORED) }
     }
 
     async fn cache() -> Result<Cache, JsValue> {
@@ -74,7 +72,7 @@ impl EdgeTier {
         let url = format!("{}{}", self.base, key.as_str());
         let found = JsFuture::from(Self::cache().await?.match_with_str(&url)).await?;
         let Ok(response) = found.dyn_into::<Response>() else { return Ok(None) };
-        let head = response.headers().get(HEAD)?.and_then(|text| Head::decode(&text));
+        let head = response.headers().get(field::STORED_HEAD)?.and_then(|text| Head::decode(&text));
         // A body that is not as long as its head says is not the one that the head was written for.
         let length = declared(&response.headers());
         let whole = head.filter(|head| length.is_none_or(|length| length == head.length));
@@ -90,9 +88,9 @@ impl EdgeTier {
         keep: Seconds,
     ) -> Result<(), JsValue> {
         let headers = Headers::new()?;
-        headers.set(HEAD, encoded)?;
-        headers.set("cache-control", &format!("s-maxage={keep}"))?;
-        headers.set("content-length", &format!("{}", head.length))?;
+        headers.set(field::STORED_HEAD, encoded)?;
+        headers.set(field::CACHE_CONTROL, &format!("s-maxage={keep}"))?;
+        headers.set(field::CONTENT_LENGTH, &format!("{}", head.length))?;
         let init = ResponseInit::new();
         init.set_headers_headers(&headers);
         let response = Response::new_with_opt_buffer_source_and_init(Some(buffer(body)?.unchecked_ref()), &init)?;

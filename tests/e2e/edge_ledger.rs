@@ -10,7 +10,7 @@ use crate::origin::Answer;
 use crate::stored::{SALES, SALES_KEY, SEGMENTS, SEGMENTS_KEY, all_kept};
 
 /// Ways in which it does not answer.
-const FAULTS: [&str; 6] = ["unreachable", "overloaded", "garbage", "empty", "cut", "no-stub"];
+const FAULTS: [&str; 8] = ["nothing", "object", "unreachable", "overloaded", "garbage", "empty", "cut", "no-stub"];
 
 fn start() -> Edge {
     Options::built().inside(include_str!("ledger.mjs")).start()
@@ -28,7 +28,7 @@ fn tiles_go_to_the_origin_and_history_is_served_while_the_ledger_is_away() {
     edge.origin.answer(SALES, Answer::tile("live"));
     for (number, fault) in FAULTS.into_iter().enumerate() {
         ledger(&edge, fault);
-        let case = edge.get(SALES).expect(200).fwd("uri-miss").stored(false).detail("ledger").says("live");
+        let case = edge.get(SALES).expect(200).fwd("miss").stored(false).detail("ledger").says("live");
         case.field("Cache-Control", "no-store").origin_requests(1);
         edge.is_hit(SEGMENTS, "stored");
         let counted = edge.get("/healthz").expect(200).origin_requests(0).json();

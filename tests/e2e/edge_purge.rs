@@ -42,7 +42,7 @@ fn a_purge_reaches_what_it_names_and_nothing_else() {
         json!({"keys": [SALES_KEY]}),
         json!({"routes": ["sales_pulse"]}),
         json!({"urls": [SALES]}),
-        json!({"urls": [format!("https://any.example{SALES}?utm_source=x")]}),
+        json!({"urls": [format!("https://localhost{SALES}?utm_source=x")]}),
         json!({"keys": [SALES_KEY], "routes": ["cx"], "classes": ["comparison"], "urls": ["/api/dashboard/alerts/all"]}),
     ];
     edge.fill(OPS, OPS_KEY, "untouched");
@@ -133,6 +133,19 @@ fn a_purge_outlives_the_process() {
     edge.workerd.restart();
     edge.is_gone(SALES, SALES_KEY);
     edge.is_gone(OPS, OPS_KEY);
+}
+
+#[test]
+fn a_ledger_that_lost_its_memory_brings_nothing_back() {
+    let mut edge = Edge::start();
+    edge.fill(SALES, SALES_KEY, "purged");
+    edge.fill(OPS, OPS_KEY, "older");
+    edge.purge(&json!({"mode": "hard", "keys": [SALES_KEY]}));
+    edge.workerd.restart_without_objects();
+    edge.is_gone(SALES, SALES_KEY);
+    // It cannot know what else was purged.
+    let refilled = edge.is_gone(OPS, OPS_KEY);
+    edge.is_hit(OPS, &refilled);
 }
 
 #[test]

@@ -9,6 +9,9 @@ let fault = "none";
 const faults = {
   none: (call) => call(),
   unreachable: () => Promise.reject(new Error("the object is out of reach")),
+  // What is thrown need not be an error.
+  nothing: () => Promise.reject(undefined),
+  object: () => Promise.reject({}),
   overloaded: () => Promise.resolve(new Response("overloaded", { status: 503 })),
   garbage: () => Promise.resolve(new Response("<html>")),
   empty: () => Promise.resolve(new Response("{}")),

@@ -54,6 +54,14 @@ impl Workerd {
         self.process = Process::start(&self.binary, &self.folder, &self.config, &self.log);
     }
 
+    /// The same, and what Durable Objects had on disk is gone.
+    pub fn restart_without_objects(&mut self) {
+        self.process.end();
+        let objects = self.folder.join("objects");
+        fs::remove_dir_all(&objects).and_then(|()| fs::create_dir(&objects)).expect("the objects' folder is emptied");
+        self.process = Process::start(&self.binary, &self.folder, &self.config, &self.log);
+    }
+
     /// Where the Worker answers.
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.process.port))

@@ -432,3 +432,37 @@ fn a_key_that_would_be_too_long_with_its_parameters_is_refused() {
         )],
     );
 }
+
+#[test]
+fn a_content_type_that_would_turn_checks_off_is_refused() {
+    for text in ["Application/JSON", "application/json; charset=utf-8", "json", "text/", ""] {
+        let line = 21;
+        check(
+            "envelope = \"tile\"\n",
+            &format!("content_type = \"{text}\"\n"),
+            &[&format!(
+                "rules.toml:{line}: route `ops`: content_type `{text}` is not a media type in lower case without \
+                 parameters, such as `application/json`"
+            )],
+        );
+    }
+    check(
+        "envelope = \"tile\"\n",
+        "envelope = \"tile\"\ncontent_type = \"text/csv\"\n",
+        &["rules.toml:16: route `ops`: `envelope` and `volatile` are about JSON, and its content_type is `text/csv`"],
+    );
+}
+
+#[test]
+fn a_class_that_is_never_stored_has_no_calendar_and_no_ledger() {
+    for (word, value) in [("calendar", "day"), ("without_ledger", "serve")] {
+        check(
+            "policy = \"live\"\n",
+            &format!("policy = \"live\"\n{word} = \"{value}\"\n"),
+            &[&format!(
+                "rules.toml:12: class `live`: `{word}` on a class that is never stored: leave it out, or say policy = \
+                 \"store\""
+            )],
+        );
+    }
+}

@@ -49,14 +49,15 @@ fn never_stored(class: &RawClass, policy: Policy, rule: &str, faults: &mut Fault
         ("soft_window", &class.soft_window),
         ("ceiling", &class.ceiling),
     ];
-    for (word, value) in numbers {
-        if let Some(value) = value {
-            faults.add(
-                value.span().start,
-                rule,
-                format!("`{word}` on a class that is never stored: leave it out, or say policy = \"store\""),
-            );
-        }
+    let words = [("calendar", &class.calendar), ("without_ledger", &class.without_ledger)];
+    let numbers = numbers.iter().filter_map(|(word, value)| Some((*word, value.as_ref()?.span().start)));
+    let words = words.iter().filter_map(|(word, value)| Some((*word, value.as_ref()?.span().start)));
+    for (word, at) in numbers.chain(words) {
+        faults.add(
+            at,
+            rule,
+            format!("`{word}` on a class that is never stored: leave it out, or say policy = \"store\""),
+        );
     }
     policy
 }

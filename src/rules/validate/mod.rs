@@ -11,13 +11,13 @@ use self::classes::classes;
 use self::events::{events, hot_routes_are_invalidated};
 use self::routes::routes;
 use super::parse::{Fault, RawRules};
-use super::table::{List, Rules, Text, is_word};
+use super::table::{List, NOCACHE, Rules, Text, is_word};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use toml::Spanned;
 
 /// Query parameters that the edge itself understands, so that no rule can have them.
-const RESERVED_PARAMETERS: [&str; 1] = ["nocache"];
+const RESERVED_PARAMETERS: [&str; 1] = [NOCACHE];
 
 /// Collects faults, so that a file with three errors is mended in one turn.
 #[derive(Default)]

@@ -3,7 +3,7 @@
 use super::super::parse::{RawEnvelope, RawRoute, RawRules, RawScalar};
 use super::super::table::{
     Disposition, KV_LEAST_LIFE, Lifetimes, List, Parameter, Policy, Requirement, Route, Scalar, Seconds, Segment,
-    Stored, Text, VALUE_GREATEST_LENGTH, is_word,
+    Stored, TENANT_GREATEST_LENGTH, Text, VALUE_GREATEST_LENGTH, is_json, is_word,
 };
 use super::classes::{KnownClass, over_ceiling};
 use super::query::query;
@@ -17,7 +17,7 @@ const RESERVED_PATHS: [&str; 2] = ["/cache", "/healthz"];
 /// The greatest length of a key without its parameters.
 const KEY_GREATEST_LENGTH: usize = 128;
 /// What a tenant's name and the slash behind it leave of a KV key's 512 bytes.
-const WITH_PARAMETERS_GREATEST_LENGTH: usize = 512 - 128 - 1;
+const WITH_PARAMETERS_GREATEST_LENGTH: usize = 512 - TENANT_GREATEST_LENGTH - 1;
 
 pub(super) fn routes(raw: &RawRules, classes: &[KnownClass], faults: &mut Faults) -> Vec<Route> {
     let mut known: Vec<Route> = Vec::new();
@@ -97,6 +97,26 @@ fn path(route: &RawRoute, prefixes: &[Spanned<String>], rule: &str, faults: &mut
         }
     }
     segments
+}
+
+/// A media type as it is compared: in lower case, without parameters.
+fn content_type(route: &RawRoute, rule: &str, faults: &mut Faults) -> String {
+    let Some(text) = &route.content_type else { return "application/json".to_string() };
+    let token = |part: &str| {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.' | b'+');
+        !part.is_empty() && part.bytes().all(plain)
+    };
+    if !text.get_ref().split_once('/').is_some_and(|(kind, subtype)| token(kind) && token(subtype)) {
+        faults.add(
+            text.span().start,
+            rule,
+            format!(
+                "content_type `{}` is not a media type in lower case without parameters, such as `application/json`",
+                text.get_ref()
+            ),
+        );
+    }
+    text.get_ref().clone()
 }
 
 /// The greatest length of a key with its parameters, each as `?name=value`.
@@ -190,6 +210,14 @@ fn stored(
             );
         }
     }
+    let content_type = content_type(route, rule, faults);
+    if !is_json(&content_type) && (envelope.is_some() || !route.volatile.is_empty()) {
+        faults.add(
+            at,
+            rule,
+            format!("`envelope` and `volatile` are about JSON, and its content_type is `{content_type}`"),
+        );
+    }
     let query = query(route, path, &raw.dropped_parameters, rule, faults);
     let length = greatest_length(&key, path, &query);
     if length > WITH_PARAMETERS_GREATEST_LENGTH {
@@ -201,9 +229,7 @@ fn stored(
         personal: route.personal.as_ref().is_some_and(|personal| *personal.get_ref()),
         query: List::Owned(query),
         lifetimes,
-        content_type: Text::Owned(
-            route.content_type.as_ref().map_or_else(|| "application/json".to_string(), |text| text.get_ref().clone()),
-        ),
+        content_type: Text::Owned(content_type),
         require: envelope.map(requirement),
         volatile: List::Owned(volatile.map(|path| Text::Owned(path.get_ref().clone())).collect()),
     }

@@ -108,6 +108,10 @@ impl Response for FakeResponse {
         self.status
     }
 
+    fn is_upgraded(&self) -> bool {
+        self.status == 101
+    }
+
     fn header(&self, name: &str) -> Option<String> {
         joined(&self.lines, name)
     }
