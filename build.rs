@@ -3,6 +3,10 @@
 #[macro_use]
 extern crate alloc;
 
+#[expect(dead_code, reason = "the Worker has use for all of them")]
+#[path = "src/names.rs"]
+mod names;
+
 /// The rules' own code, as the Worker has it.
 #[path = "src/rules"]
 mod rules {
@@ -22,6 +26,7 @@ const FILE: &str = "rules.toml";
 fn main() {
     println!("cargo::rerun-if-changed={FILE}");
     println!("cargo::rerun-if-changed=src/rules");
+    println!("cargo::rerun-if-changed=src/names.rs");
     let text = match fs::read_to_string(FILE) {
         Ok(text) => text,
         Err(error) => return fail(&format!("{FILE} cannot be read: {error}. It belongs beside Cargo.toml.")),

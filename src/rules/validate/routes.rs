@@ -8,12 +8,13 @@ use super::super::table::{
 use super::classes::{KnownClass, over_ceiling};
 use super::query::query;
 use super::{Faults, judge_name};
+use crate::names;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use toml::Spanned;
 
 /// Paths that belong to the edge itself.
-const RESERVED_PATHS: [&str; 2] = ["/cache", "/healthz"];
+const RESERVED_PATHS: [&str; 2] = [names::path::ADMIN, names::path::HEALTH];
 /// The greatest length of a key without its parameters.
 const KEY_GREATEST_LENGTH: usize = 128;
 /// What a tenant's name and the slash behind it leave of a KV key's 512 bytes.
