@@ -57,7 +57,7 @@ impl Kind {
             Self::BadRequest => (400, "bad-request", "Bad request"),
             Self::Unprocessable => (422, "unprocessable", "Not processed"),
             Self::ContentTooLarge => (413, "content-too-large", "Content too large"),
-            Self::OriginUnreachable => (502, "origin-unreachable", "Origin unreachable"),
+            Self::OriginUnreachable => (502, "origin-unreachable", "No answer from the origin"),
             Self::LedgerUnreachable => (503, "ledger-unreachable", "Ledger unreachable"),
             Self::Misconfigured => (500, "misconfigured", "Misconfigured"),
         }

@@ -52,6 +52,9 @@ pub fn parse(args: &[String]) -> Result<Task, String> {
     let Some((task, flags)) = args.split_first() else {
         return Err("no task was named".to_owned());
     };
+    if flags.iter().any(|flag| flag == "--help" || flag == "-h") {
+        return Ok(Task::Help);
+    }
     let plain = |task: Task| match flags.first() {
         None => Ok(task),
         Some(flag) => Err(unknown(flag)),

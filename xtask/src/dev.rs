@@ -104,7 +104,19 @@ fn wait_for_answers(servers: &mut [Server]) -> Outcome {
     let mut waiting: Vec<usize> = (0..servers.len()).collect();
     while !waiting.is_empty() && !interrupted() {
         check_alive(servers)?;
-        waiting.retain(|&index| servers.get(index).is_some_and(|server| !answers(server.port, server.health)));
+        let mut refused = Ok(());
+        waiting.retain(|&index| {
+            let Some(server) = servers.get(index) else { return false };
+            match probe(server.port, server.health) {
+                Answer::Healthy => false,
+                Answer::None => true,
+                Answer::Refused(why) => {
+                    refused = Err(Failure::new(format!("{} is not ready: {why}", server.name)));
+                    true
+                }
+            }
+        });
+        refused?;
         let names: Vec<_> = waiting.iter().filter_map(|&index| servers.get(index)).map(|server| server.name).collect();
         let names = names.join(" and ");
         if started.elapsed() > START_LIMIT {
@@ -154,18 +166,40 @@ fn free_port() -> Outcome<u16> {
         .doing("find a free port on", Path::new("127.0.0.1"))
 }
 
-/// True when the server at a port answers a GET with 200.
-fn answers(port: u16, path: &str) -> bool {
-    let probe = || {
+/// What a server says of its health.
+#[derive(Debug, PartialEq, Eq)]
+enum Answer {
+    /// 200.
+    Healthy,
+    /// It does not answer yet, or not with one of these two.
+    None,
+    /// 503: it runs, and waiting will not mend it.
+    Refused(String),
+}
+
+fn probe(port: u16, path: &str) -> Answer {
+    let ask = || {
         let mut stream = TcpStream::connect_timeout(&local(port), PROBE_LIMIT)?;
         stream.set_read_timeout(Some(PROBE_LIMIT))?;
         let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes())?;
-        let mut start = [0; 12];
-        stream.read_exact(&mut start)?;
-        Ok::<_, std::io::Error>(start)
+        let mut answer = String::new();
+        stream.take(16 << 10).read_to_string(&mut answer)?;
+        Ok::<_, std::io::Error>(answer)
     };
-    probe().is_ok_and(|start| start.ends_with(b" 200"))
+    ask().map_or(Answer::None, |answer| judge(&answer))
+}
+
+/// Reads an answer to a question after health.
+fn judge(answer: &str) -> Answer {
+    match answer.split_whitespace().nth(1) {
+        Some("200") => Answer::Healthy,
+        Some("503") if answer.contains("misconfigured") => {
+            let detail = answer.split_once("\"detail\":\"").and_then(|(_, rest)| rest.split('"').next());
+            Answer::Refused(detail.unwrap_or("it does not say why").to_owned())
+        }
+        _ => Answer::None,
+    }
 }
 
 fn welcome(ports: Ports, elapsed: Duration) -> String {
@@ -200,6 +234,16 @@ mod tests {
         assert!(text.ends_with("`--origin-port <n>`"), "{text}");
         drop(listener);
         assert_eq!(check_free(port, "--port"), Ok(()));
+    }
+
+    #[test]
+    fn a_worker_with_wrong_settings_is_not_waited_for() {
+        let head = "HTTP/1.1 503 Service Unavailable\r\n\r\n";
+        let wrong = format!("{head}{{\"detail\":\"X is not set.\",\"status\":\"misconfigured\"}}");
+        assert_eq!(judge(&wrong), Answer::Refused("X is not set.".to_owned()));
+        assert_eq!(judge(head), Answer::None);
+        assert_eq!(judge("HTTP/1.1 200 OK\r\n\r\n{}"), Answer::Healthy);
+        assert_eq!(judge(""), Answer::None);
     }
 
     #[test]
