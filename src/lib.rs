@@ -5,7 +5,7 @@
 //! 1. `shell::fetch` converts the runtime's request and calls [`pipeline::serve`];
 //! 2. [`target`] reads the URL, [`classify`](mod@classify) finds its rule in [`rules`], or a reason to pass it on;
 //! 3. [`admit`] says who is asking, [`key`] what the answer is called;
-//! 4. the tiers and the ledger ([`ports`]) are asked, and [`reuse`](mod@reuse) judges each [`entry`] by its
+//! 4. [`lookup`](mod@lookup) asks the tiers and the ledger ([`ports`]), and [`reuse`](mod@reuse) judges each [`entry`] by its
 //!    [`freshness`](mod@freshness) and its [`epoch`];
 //! 5. a fill asks the origin ([`forwarding`]) and [`storing`] says whether its answer is kept;
 //! 6. [`answer`] states [`cache_control`], [`cache_status`] and a [`validation`] tag;
