@@ -16,8 +16,8 @@ mod rules {
 }
 
 use rules::table::{
-    Accepts, Class, Disposition, Event, Lifetimes, Parameter, Policy, Requirement, Route, Rules, Scalar, Segment,
-    Stored, Text,
+    Accepts, Bounds, Class, Disposition, Effect, Event, Lifetimes, Parameter, Policy, Requirement, Route, Rules, Scalar,
+    Segment, Stored, Text, Touches,
 };
 use std::{env, fs, path::Path};
 
@@ -98,29 +98,39 @@ impl Emit for Class {
 
 impl Emit for Lifetimes {
     fn rust(&self) -> String {
-        let Self { s_maxage, max_age, stale_while_revalidate, stale_if_error, soft_window, calendar, without_ledger } =
-            self;
+        let Self {
+            s_maxage,
+            max_age,
+            stale_while_revalidate,
+            stale_if_error,
+            soft_window,
+            calendar,
+            without_ledger,
+            snapshot: Bounds { isolate, bound, behind },
+        } = self;
         format!(
             "Lifetimes {{ s_maxage: {s_maxage}, max_age: {max_age}, stale_while_revalidate: {stale_while_revalidate}, \
              stale_if_error: {stale_if_error}, soft_window: {soft_window}, calendar: Calendar::{calendar:?}, \
-             without_ledger: WithoutLedger::{without_ledger:?} }}"
+             without_ledger: WithoutLedger::{without_ledger:?}, \
+             snapshot: Bounds {{ isolate: {isolate}, bound: {bound}, behind: {behind:?} }} }}"
         )
     }
 }
 
 impl Emit for Route {
     fn rust(&self) -> String {
-        let Self { name, path, class, disposition } = self;
+        let Self { name, path, class, disposition, invalidates } = self;
         let disposition = match disposition {
             Disposition::Live => "Disposition::Live".to_string(),
             Disposition::Bypass => "Disposition::Bypass".to_string(),
             Disposition::Store(stored) => format!("Disposition::Store({})", stored.rust()),
         };
         format!(
-            "Route {{ name: {}, path: {}, class: {}, disposition: {disposition} }}",
+            "Route {{ name: {}, path: {}, class: {}, disposition: {disposition}, invalidates: {} }}",
             name.rust(),
             list(path),
-            class.rust()
+            class.rust(),
+            option(invalidates.as_ref())
         )
     }
 }
@@ -138,15 +148,16 @@ impl Emit for Segment {
 
 impl Emit for Stored {
     fn rust(&self) -> String {
-        let Self { key, hot, personal, query, lifetimes, content_type, require, volatile } = self;
+        let Self { key, hot, personal, query, lifetimes, content_type, require, volatile, tags } = self;
         format!(
-            "Stored {{ key: {}, hot: {hot}, personal: {personal}, query: {}, lifetimes: {}, content_type: {}, require: {}, volatile: {} }}",
+            "Stored {{ key: {}, hot: {hot}, personal: {personal}, query: {}, lifetimes: {}, content_type: {}, require: {}, volatile: {}, tags: {} }}",
             key.rust(),
             list(query),
             lifetimes.rust(),
             content_type.rust(),
             option(require.as_ref()),
-            list(volatile)
+            list(volatile),
+            list(tags)
         )
     }
 }
@@ -176,7 +187,23 @@ impl Emit for Requirement {
 
 impl Emit for Event {
     fn rust(&self) -> String {
-        let Self { name, routes, classes } = self;
-        format!("Event {{ name: {}, routes: {}, classes: {} }}", name.rust(), list(routes), list(classes))
+        let Self { name, effect, shopify, chatwoot } = self;
+        let effect = match effect {
+            Effect::Invalidates(touches) => format!("Effect::Invalidates({})", touches.rust()),
+            Effect::Uninstalls => "Effect::Uninstalls".to_string(),
+        };
+        format!(
+            "Event {{ name: {}, effect: {effect}, shopify: {}, chatwoot: {} }}",
+            name.rust(),
+            list(shopify),
+            list(chatwoot)
+        )
+    }
+}
+
+impl Emit for Touches {
+    fn rust(&self) -> String {
+        let Self { routes, classes, tags } = self;
+        format!("Touches {{ routes: {}, classes: {}, tags: {} }}", list(routes), list(classes), list(tags))
     }
 }

@@ -3,17 +3,23 @@
 use crate::admit::OperatorTokens;
 use crate::answer::Made;
 use crate::config::Misconfigured;
-use crate::epoch::{Epoch, Scope};
+use crate::invalidate::order;
 use crate::key::Tenant;
+use crate::ledger::desk::purged;
+use crate::ledger::order::{Declined, Occasion, Order};
 use crate::names::{field, path};
 use crate::ports::{Incident, Ledger as _, Ports, Request};
 use crate::problem::{Kind, Problem};
-use crate::purge::{self, BODY_GREATEST_LENGTH, Refused};
-use alloc::collections::BTreeSet;
-use alloc::string::{String, ToString};
-use serde_json::{Map, Value, json};
+use crate::purge::{self, BODY_GREATEST_LENGTH, Refused, Requested};
+use crate::reach;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use serde_json::{Map, json};
 
 const JSON: &str = "application/json";
+
+/// How many purges a token may ask for in a minute, if nothing else is said of it.
+const PURGES_PER_MINUTE: u32 = 600;
 
 /// `GET /healthz`: that the Worker runs, which version, and what went wrong around it in this isolate.
 ///
@@ -49,62 +55,94 @@ pub fn misconfigured<B>(method: &str, url: &str, wrong: &Misconfigured) -> Made<
 /// # Errors
 /// The problem that is the answer.
 pub async fn call<P: Ports>(ports: &P, asked: &str, request: P::Request) -> Result<Made<P::Body>, Problem> {
-    if !ports.config().operators.admit(request.header(field::AUTHORIZATION).as_deref()) {
+    let Some(caller) = ports.config().operators.admit(request.header(field::AUTHORIZATION).as_deref()) else {
         return Err(OperatorTokens::refusal());
-    }
+    };
+    let tenant = ports.config().access.admit()?;
     match (asked, request.method()) {
-        (path::PURGE, "POST") => purge_call(ports, request).await,
+        (path::PURGE, "POST") => purge_call(ports, tenant, &caller, request).await,
         (path::PURGE, _) => Err(Problem::new(Kind::Method, "A purge is a POST.").with(field::ALLOW, "POST")),
-        _ => Err(Problem::new(Kind::NotFound, "The admin plane has POST /cache/purge.")),
+        (asked, method) => match (asked.strip_prefix(path::RECEIPTS), method) {
+            (Some(id), "GET" | "HEAD") => receipt_call(ports, tenant, id, method == "HEAD").await,
+            (Some(_), _) => Err(Problem::new(Kind::Method, "A receipt is read.").with(field::ALLOW, "GET, HEAD")),
+            (None, _) => Err(Problem::new(
+                Kind::NotFound,
+                "The admin plane has POST /cache/purge and GET /cache/receipts/{id}.",
+            )),
+        },
     }
 }
 
-async fn purge_call<P: Ports>(ports: &P, request: P::Request) -> Result<Made<P::Body>, Problem> {
-    let tenant = ports.config().access.admit()?;
-    let too_large = || {
-        Problem::new(
-            Kind::ContentTooLarge,
-            format!("A purge has at most {BODY_GREATEST_LENGTH} bytes. Nothing was purged."),
-        )
-    };
+/// A body of at most so many bytes.
+async fn body<R: Request>(request: R, at_most: usize) -> Result<Vec<u8>, Problem> {
+    let too_large =
+        || Problem::new(Kind::ContentTooLarge, format!("The body has at most {at_most} bytes. Nothing was purged."));
     let declared = request.header(field::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
-    if declared.is_some_and(|length| length > BODY_GREATEST_LENGTH) {
+    if declared.is_some_and(|length| length > at_most) {
         return Err(too_large());
     }
-    let body = request.read(BODY_GREATEST_LENGTH).await;
-    let body =
-        body.map_err(|_| Problem::new(Kind::BadRequest, "The body did not arrive whole. Nothing was purged."))?;
-    let scopes =
-        purge::read(&body.ok_or_else(too_large)?, ports.rules(), ports.config(), tenant).map_err(|refused| {
-            match refused {
-                Refused::Unreadable(sentence) => {
-                    Problem::new(Kind::BadRequest, format!("{sentence} Nothing was purged."))
-                }
-                Refused::Unprocessable(sentence) => {
-                    Problem::new(Kind::Unprocessable, format!("{sentence} Nothing was purged."))
-                }
-            }
-        })?;
-    let epoch = ports.ledger().purge(tenant, &scopes).await.map_err(|failure| {
-        ports.record(Incident::Ledger, &failure);
-        Problem::new(
-            Kind::LedgerUnreachable,
-            "The ledger did not confirm the purge, so nothing is promised. Ask again.",
-        )
-    })?;
-    Ok(Made::own(202, JSON, confirmation(tenant, epoch, &scopes), false))
+    let body = request.read(at_most).await;
+    body.map_err(|_| Problem::new(Kind::BadRequest, "The body did not arrive whole. Nothing was purged."))?
+        .ok_or_else(too_large)
 }
 
-/// What was purged, at which position of the ledger.
-fn confirmation(tenant: &Tenant, epoch: Epoch, scopes: &BTreeSet<Scope>) -> String {
-    let names = |pick: fn(&Scope) -> Option<&str>| scopes.iter().filter_map(pick).collect::<Value>();
-    let keys = names(|scope| if let Scope::Key { key, .. } = scope { Some(key) } else { None });
-    let routes = names(|scope| if let Scope::Route(name) = scope { Some(name) } else { None });
-    let classes = names(|scope| if let Scope::Class(name) = scope { Some(name) } else { None });
-    let all = scopes.contains(&Scope::Tenant);
-    json!({
-        "tenant": tenant.as_str(), "mode": "hard", "epoch": epoch,
-        "purged": { "all": all, "classes": classes, "routes": routes, "keys": keys },
-    })
-    .to_string()
+async fn purge_call<P: Ports>(
+    ports: &P,
+    tenant: &Tenant,
+    caller: &str,
+    request: P::Request,
+) -> Result<Made<P::Body>, Problem> {
+    let body = body(request, BODY_GREATEST_LENGTH).await?;
+    let requested = purge::read(&body, ports.rules(), ports.config(), tenant);
+    let Requested { mode, scopes, dry_run } = requested.map_err(|refused| {
+        let (kind, sentence) = match refused {
+            Refused::Unreadable(sentence) => (Kind::BadRequest, sentence),
+            Refused::Unprocessable(sentence) => (Kind::Unprocessable, sentence),
+        };
+        Problem::new(kind, format!("{sentence} Nothing was purged."))
+    })?;
+    if dry_run {
+        // Nothing is asked or changed for this: it follows from the rules.
+        let keys = reach::keys(ports.rules(), scopes.iter());
+        let answer = json!({
+            "tenant": tenant.as_str(), "mode": mode.as_str(), "dry_run": true, "purged": purged(&scopes),
+            "keys": keys, "origin_requests": { "at_most_in_each_data_centre": keys },
+        });
+        return Ok(Made::own(200, JSON, answer.to_string(), false));
+    }
+    let occasion = Occasion::Call { by: caller.to_string(), per_minute: PURGES_PER_MINUTE };
+    let answer = order(ports, tenant, &Order { mode, scopes, occasion }).await;
+    match answer.map_err(|_| not_confirmed())? {
+        Ok(done) => Ok(Made::own(202, JSON, done.receipt, false)),
+        Err(declined) => Err(declined_problem(declined)),
+    }
+}
+
+fn declined_problem(declined: Declined) -> Problem {
+    match declined {
+        Declined::TooMany { retry_after } => {
+            Problem::new(Kind::TooMany, "This token has asked for too many purges. Nothing was purged.")
+                .with(field::RETRY_AFTER, retry_after.to_string())
+        }
+        Declined::Conflict => Problem::new(
+            Kind::Conflict,
+            "Another message came with this id before. Nothing was purged; send this one under an id of its own.",
+        ),
+    }
+}
+
+fn not_confirmed() -> Problem {
+    Problem::new(Kind::LedgerUnreachable, "The ledger did not confirm the purge, so nothing is promised. Ask again.")
+}
+
+/// What a purge did, by the id of its receipt.
+async fn receipt_call<P: Ports>(ports: &P, tenant: &Tenant, id: &str, head: bool) -> Result<Made<P::Body>, Problem> {
+    let receipt = ports.ledger().receipt(tenant, id).await.map_err(|failure| {
+        ports.record(Incident::Ledger, &failure);
+        Problem::new(Kind::LedgerUnreachable, "The ledger that has the receipt did not answer. Ask again.")
+    })?;
+    match receipt {
+        Some(receipt) => Ok(Made::own(200, JSON, receipt, head)),
+        None => Err(Problem::new(Kind::NotFound, "There is no receipt of this id; they are kept for seven days.")),
+    }
 }

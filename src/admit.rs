@@ -4,6 +4,8 @@
 
 use crate::key::Tenant;
 use crate::problem::{Kind, Problem};
+use crate::validation::hex;
+use alloc::string::String;
 use alloc::vec::Vec;
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
@@ -51,17 +53,19 @@ impl OperatorTokens {
         digests.filter(|digests| !digests.is_empty()).map(Self)
     }
 
-    /// Whether an Authorization field holds one of the tokens: `Bearer <token>` (RFC 6750, section 2.1).
+    /// The caller whose token an Authorization field holds, as `Bearer <token>` (RFC 6750, section 2.1): by the
+    /// beginning of its digest, which tells nothing of the token.
     ///
     /// Every digest is compared whole, whichever matches, so the time taken tells nothing.
     #[must_use]
-    pub fn admit(&self, authorization: Option<&str>) -> bool {
-        let Some((scheme, token)) = authorization.and_then(|field| field.split_once(' ')) else { return false };
+    pub fn admit(&self, authorization: Option<&str>) -> Option<String> {
+        let (scheme, token) = authorization.and_then(|field| field.split_once(' '))?;
         if !scheme.eq_ignore_ascii_case("Bearer") || token.is_empty() {
-            return false;
+            return None;
         }
         let given = Sha256::digest(token.as_bytes());
-        self.0.iter().fold(Choice::from(0), |found, known| found | known.as_slice().ct_eq(given.as_slice())).into()
+        let found = self.0.iter().fold(Choice::from(0), |found, known| found | known.as_slice().ct_eq(given.as_slice()));
+        bool::from(found).then(|| hex(given.get(..4).unwrap_or_default()))
     }
 
     /// The answer to whoever is none of them. One and the same, whatever was wrong.
@@ -89,7 +93,7 @@ mod tests {
     #[track_caller]
     fn check(field: Option<&str>, admitted: bool) {
         let tokens = OperatorTokens::parse(&format!("{ONE},\n {TWO}")).unwrap();
-        assert_eq!(tokens.admit(field), admitted, "{field:?}");
+        assert_eq!(tokens.admit(field).is_some(), admitted, "{field:?}");
     }
 
     #[test]

@@ -54,6 +54,8 @@ pub struct Emitted<'a> {
     pub rule: &'a Lifetimes,
     /// Its age, if it has one: it came from a store, or was not made for this request.
     pub age: Option<Seconds>,
+    /// It is stale, so nobody is to keep it.
+    pub is_stale: bool,
 }
 
 fn own(name: &'static str, value: impl Into<String>) -> Field {
@@ -63,8 +65,9 @@ fn own(name: &'static str, value: impl Into<String>) -> Field {
 impl<B> Made<B> {
     /// A stored response, or the 304 that stands for it (RFC 9110, section 15.4.5).
     pub fn stored(head: &Head, body: Body<B>, asked: &Asked, emitted: Emitted<'_>, status: &CacheStatus) -> Self {
+        let lifetime = if emitted.is_stale { 0 } else { head.lifetime };
         let mut fields = vec![
-            own(field::CACHE_CONTROL, emit(emitted.audience, emitted.rule, head.lifetime)),
+            own(field::CACHE_CONTROL, emit(emitted.audience, emitted.rule, lifetime)),
             own(field::CLOUDFLARE_CDN_CACHE_CONTROL, "no-store"),
             own(field::ETAG, head.etag.clone()),
             own(field::CACHE_STATUS, status.to_string()),

@@ -1,7 +1,7 @@
 //! What a request met, in the words of RFC 9211: for Cache-Status, for logs and for metrics alike.
 
 use crate::ports::TierName;
-use crate::reuse::Absence;
+use crate::reuse::Staleness;
 use crate::storing::Refusal;
 use alloc::string::String;
 use core::fmt;
@@ -50,6 +50,8 @@ pub enum CacheStatus {
         ttl: i64,
         /// From which tier.
         tier: TierName,
+        /// What ended its freshness, if something did.
+        stale: Option<Staleness>,
     },
     /// The origin was asked.
     Forwarded {
@@ -67,8 +69,20 @@ pub enum CacheStatus {
 pub enum Outcome {
     /// It is not one for the store.
     NotForStore,
-    /// It is being stored; what was there before, if anything, was absent for this reason.
-    Stored(Option<Absence>),
+    /// It is being stored.
+    Stored {
+        /// What was there before was absent because of a purge.
+        purged: bool,
+    },
+    /// It is that of another request for the same (section 2.6).
+    Collapsed,
+    /// It was an error, so that something stale answered (RFC 5861, section 4).
+    StaleIfError {
+        /// Seconds of freshness left.
+        ttl: i64,
+        /// What ended its freshness.
+        why: Staleness,
+    },
     /// It is not stored, for this reason.
     Refused(Refusal),
     /// There was none.
@@ -80,7 +94,10 @@ impl fmt::Display for CacheStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(CACHE_NAME)?;
         match self {
-            Self::Hit { ttl, tier } => write!(f, "; hit; ttl={ttl}; detail={}", tier.as_str()),
+            Self::Hit { ttl, tier, stale } => {
+                write!(f, "; hit; ttl={ttl}; detail={}", tier.as_str())?;
+                stale.map_or(Ok(()), |stale| write!(f, "/{}", stale.as_str()))
+            }
             Self::Forwarded { why, status, outcome } => {
                 write!(f, "; fwd={}", why.as_str())?;
                 if let Some(status) = status {
@@ -88,8 +105,13 @@ impl fmt::Display for CacheStatus {
                 }
                 match outcome {
                     Outcome::NotForStore => Ok(()),
-                    Outcome::Stored(None) => f.write_str("; stored"),
-                    Outcome::Stored(Some(absence)) => write!(f, "; stored; detail={}", absence.as_str()),
+                    Outcome::Stored { purged: false } => f.write_str("; stored"),
+                    Outcome::Stored { purged: true } => f.write_str("; stored; detail=purged"),
+                    Outcome::Collapsed => f.write_str("; collapsed"),
+                    Outcome::StaleIfError { ttl, why: Staleness::PreviousPeriod } => {
+                        write!(f, "; ttl={ttl}; detail={}", Staleness::PreviousPeriod.as_str())
+                    }
+                    Outcome::StaleIfError { ttl, .. } => write!(f, "; ttl={ttl}; detail=stale-if-error"),
                     Outcome::Refused(refusal) => write!(f, "; detail={}", refusal.as_str()),
                     Outcome::OriginUnreachable => f.write_str("; detail=origin-unreachable"),
                 }
@@ -113,7 +135,7 @@ impl CacheStatus {
 mod tests {
     use super::{CacheStatus, Forward, Outcome};
     use crate::ports::TierName;
-    use crate::reuse::Absence;
+    use crate::reuse::Staleness;
     use crate::storing::Refusal;
 
     #[track_caller]
@@ -123,18 +145,20 @@ mod tests {
 
     #[test]
     fn a_hit_says_what_is_left_and_where_it_was() {
-        check(CacheStatus::Hit { ttl: 287, tier: TierName::Kv }, "hotrod-edge; hit; ttl=287; detail=kv");
+        let hit = |stale| CacheStatus::Hit { ttl: 287, tier: TierName::Kv, stale };
+        check(hit(None), "hotrod-edge; hit; ttl=287; detail=kv");
+        check(hit(Some(Staleness::Invalidated)), "hotrod-edge; hit; ttl=287; detail=kv/invalidated");
     }
 
     #[test]
     fn a_forward_says_why_and_what_came_of_it() {
         let forwarded = |why, status, outcome| CacheStatus::Forwarded { why, status, outcome };
         check(
-            forwarded(Forward::UriMiss, Some(200), Outcome::Stored(None)),
+            forwarded(Forward::UriMiss, Some(200), Outcome::Stored { purged: false }),
             "hotrod-edge; fwd=uri-miss; fwd-status=200; stored",
         );
         check(
-            forwarded(Forward::UriMiss, Some(200), Outcome::Stored(Some(Absence::Purged))),
+            forwarded(Forward::UriMiss, Some(200), Outcome::Stored { purged: true }),
             "hotrod-edge; fwd=uri-miss; fwd-status=200; stored; detail=purged",
         );
         check(
@@ -144,6 +168,19 @@ mod tests {
         check(
             forwarded(Forward::UriMiss, None, Outcome::OriginUnreachable),
             "hotrod-edge; fwd=uri-miss; detail=origin-unreachable",
+        );
+        check(
+            forwarded(Forward::Stale, Some(200), Outcome::Collapsed),
+            "hotrod-edge; fwd=stale; fwd-status=200; collapsed",
+        );
+        let old = |why| Outcome::StaleIfError { ttl: -5, why };
+        check(
+            forwarded(Forward::Stale, Some(503), old(Staleness::Expired)),
+            "hotrod-edge; fwd=stale; fwd-status=503; ttl=-5; detail=stale-if-error",
+        );
+        check(
+            forwarded(Forward::Stale, None, old(Staleness::PreviousPeriod)),
+            "hotrod-edge; fwd=stale; ttl=-5; detail=previous-period",
         );
         check(forwarded(Forward::Bypass, Some(200), Outcome::NotForStore), "hotrod-edge; fwd=bypass; fwd-status=200");
     }

@@ -3,6 +3,7 @@
 use crate::admit::{Access, OperatorTokens};
 use crate::key::Tenant;
 use crate::names::setting;
+use crate::token::TokenSecret;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -19,6 +20,10 @@ pub struct Config {
     pub operators: OperatorTokens,
     /// By which the origin knows the edge.
     pub origin_secret: String,
+    /// With which epoch tokens are signed.
+    pub tokens: TokenSecret,
+    /// The greatest age of counters that judge, in milliseconds, if the classes' are longer.
+    pub snapshot_at_most: Option<u64>,
 }
 
 /// What is wrong with the settings, for whoever deploys.
@@ -76,6 +81,9 @@ impl Config {
                         setting::OPERATOR_TOKENS_SHA256
                     ))
                 })?,
+            tokens: TokenSecret::new(&secret(setting::EPOCH_SECRET, "a secret of 16 characters or more,")?)
+                .ok_or_else(|| Misconfigured(format!("{} must have 16 characters or more.", setting::EPOCH_SECRET)))?,
+            snapshot_at_most: get(setting::SNAPSHOT_AT_MOST_MS).map(|text| millis(&text)).transpose()?,
             origin_secret: header_value(secret(setting::ORIGIN_SECRET, "the secret that the origin expects in Edge-Secret")?)?,
         })
     }
@@ -122,6 +130,12 @@ fn hosts(text: &str) -> Result<Vec<String>, Misconfigured> {
     Ok(hosts)
 }
 
+fn millis(text: &str) -> Result<u64, Misconfigured> {
+    text.trim().parse().ok().filter(|millis| (100..=60_000).contains(millis)).ok_or_else(|| {
+        Misconfigured(format!("{} must be whole milliseconds from 100 to 60000.", setting::SNAPSHOT_AT_MOST_MS))
+    })
+}
+
 fn header_value(text: String) -> Result<String, Misconfigured> {
     if text.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(text)
@@ -139,13 +153,14 @@ mod tests {
     use alloc::string::{String, ToString};
 
     const DIGEST: &str = "E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855";
-    const GOOD: [(&str, &str); 6] = [
+    const GOOD: [(&str, &str); 7] = [
         ("ACCESS_MODE", "open"),
         ("TENANT", "a.test"),
         ("ORIGIN", "http://127.0.0.1:8788/"),
         ("HOSTS", "Dash.example.com localhost"),
         ("OPERATOR_TOKENS_SHA256", DIGEST),
         ("ORIGIN_SECRET", "s3cret"),
+        ("EPOCH_SECRET", "sixteen characters"),
     ];
 
     fn read(changed: &str, value: Option<&str>) -> Result<Config, String> {
@@ -198,10 +213,13 @@ mod tests {
             ("OPERATOR_TOKENS_SHA256", "a-token-in-clear"),
             ("OPERATOR_TOKENS_SHA256", DIGEST.trim_start_matches('E')),
             ("ORIGIN_SECRET", "two words"),
+            ("EPOCH_SECRET", "fifteen chars.."),
+            ("SNAPSHOT_AT_MOST_MS", "99"),
+            ("SNAPSHOT_AT_MOST_MS", "1s"),
         ] {
             let sentence = read(name, Some(value)).unwrap_err();
             assert!(sentence.starts_with(name), "{sentence}");
-            let secret = ["OPERATOR_TOKENS_SHA256", "ORIGIN_SECRET"].contains(&name);
+            let secret = ["OPERATOR_TOKENS_SHA256", "ORIGIN_SECRET", "EPOCH_SECRET"].contains(&name);
             assert!(!(secret && sentence.contains(value)), "{sentence}");
         }
     }

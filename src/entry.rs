@@ -56,6 +56,9 @@ pub struct Head {
     /// The origin's header fields that are kept.
     #[serde(rename = "h")]
     pub headers: Vec<(String, String)>,
+    /// The marks of the tags that the origin gave it, separated by spaces.
+    #[serde(rename = "m", skip_serializing_if = "String::is_empty")]
+    pub marks: String,
 }
 
 impl Head {
@@ -89,6 +92,7 @@ impl Head {
             digest: text("d")?,
             length: usize::try_from(number("l")?).ok()?,
             headers,
+            marks: text("m").unwrap_or_default(),
         };
         (head.format == FORMAT).then_some(head)
     }
@@ -142,6 +146,7 @@ mod tests {
             digest: "xyz".into(),
             length: 3,
             headers: vec![("content-type".into(), "application/json".into())],
+            marks: "".into(),
         }
     }
 

@@ -40,20 +40,27 @@ pub mod classify;
 pub mod config;
 pub mod entry;
 pub mod epoch;
+pub mod fill;
 pub mod forwarding;
 pub mod freshness;
+pub mod groups;
+pub mod invalidate;
 pub mod key;
+pub mod ledger;
 pub mod lookup;
 pub mod names;
 pub mod pipeline;
 pub mod ports;
 pub mod problem;
 pub mod purge;
+pub mod reach;
 pub mod reuse;
 pub mod rules;
+pub mod snapshot;
 pub mod storing;
 pub mod target;
 pub mod time;
+pub mod token;
 pub mod validation;
 
 #[cfg(any(target_arch = "wasm32", feature = "shell"))]

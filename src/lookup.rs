@@ -1,25 +1,28 @@
-//! Looks a key up: the ledger and the nearest tier at once, then the further tiers, until something may answer.
+//! Looks a key up: the counters and the nearest tier at once, then the further tiers, until something may answer.
 
 use crate::cache_status::Forward;
 use crate::classify::Selected;
 use crate::entry::StoredResponse;
-use crate::epoch::{Counters, Covered};
+use crate::epoch::{Covered, Epoch, Standing};
 use crate::key::{CacheKey, Tenant};
-use crate::ports::{Incident, Ledger as _, Ports, Tier as _, TierName};
-use crate::reuse::{Absence, Reuse, reuse};
-use crate::rules::{Seconds, WithoutLedger};
+use crate::ports::{Incident, Ports, Tier as _, TierName};
+use crate::reuse::{Knowledge, Reuse, Stale, reuse};
+use crate::rules::{Route, Seconds, Stored};
+use crate::snapshot::{Bounds, Judge, URGED_MS, judge, renew};
 use futures::future::join;
 
 /// What was found in the stores.
 pub struct Lookup<B> {
-    /// What the ledger said, if it could be asked.
-    pub counters: Option<Counters>,
+    /// By what it was judged, if there are counters at all.
+    pub judge: Option<Judge>,
     /// What answers, if anything does.
     pub usable: Option<Usable<B>>,
     /// Otherwise: why the origin is asked.
     pub why: Forward,
-    /// Why what was found does not count.
-    pub absence: Option<Absence>,
+    /// Whether what was found does not count because of a purge.
+    pub purged: bool,
+    /// What answers if the origin fails.
+    pub on_error: Option<Usable<B>>,
 }
 
 /// A stored response that may answer.
@@ -32,31 +35,55 @@ pub struct Usable<B> {
     pub age: Seconds,
     /// Seconds of freshness left.
     pub ttl: i64,
+    /// How it is stale, if it is.
+    pub stale: Option<Stale>,
 }
 
-/// Asks the ledger and the nearest tier at once, then the further tiers in turn.
-pub async fn lookup<P: Ports>(ports: &P, tenant: &Tenant, selected: &Selected<'_>, key: &CacheKey) -> Lookup<P::Body> {
-    let mut tiers = ports.tiers().iter().filter(|tier| holds(tier.name(), selected));
-    let nearest = tiers.next();
-    let (counters, found) = join(ports.ledger().counters(tenant), get(ports, nearest, key)).await;
-    let counters = counters.map_err(|failure| ports.record(Incident::Ledger, &failure)).ok();
-    let covered = Covered { class: &selected.route.class, route: &selected.route.name, key: key.logical() };
-    let mut lookup = Lookup { counters, usable: None, why: Forward::UriMiss, absence: None };
-    let mut found = found;
-    if lookup.counters.is_none() && selected.stored.lifetimes.without_ledger == WithoutLedger::Forward {
-        // Whatever a tier has, nobody can say whether it was purged.
-        return Lookup { why: Forward::Miss, ..lookup };
+impl<B> Usable<B> {
+    fn stale(tier: TierName, stored: StoredResponse<B>, stale: Stale) -> Self {
+        Self { tier, stored, age: stale.age, ttl: stale.ttl, stale: Some(stale) }
     }
+}
+
+/// Asks for counters and in the nearest tier at once, then in the further tiers in turn. `newer_than` is a position
+/// that the client knows of.
+pub async fn lookup<P: Ports>(
+    ports: &P,
+    tenant: &Tenant,
+    selected: &Selected<'_>,
+    key: &CacheKey,
+    newer_than: Option<Epoch>,
+) -> Lookup<P::Body> {
+    let mut tiers = ports.tiers().iter().filter(|tier| holds(tier.name(), selected.stored));
+    let bounds = Bounds::of(&selected.stored.lifetimes, ports.config().snapshot_at_most);
+    let (judge, mut found) =
+        join(judge(ports, tenant, bounds, newer_than), get(ports, tiers.next(), key)).await;
+    let mut lookup = Lookup { judge, usable: None, why: Forward::UriMiss, purged: false, on_error: None };
     loop {
         if let Some((tier, stored)) = found {
-            match reuse(&stored.head, &selected.stored.lifetimes, &covered, lookup.counters.as_ref(), ports.now()) {
+            let unknown = is_unknown(ports, tenant, bounds, &mut lookup.judge, stored.head.epoch).await;
+            let mut known = known(lookup.judge.as_ref(), selected.route, key, &stored, newer_than);
+            if unknown {
+                known.standing = Standing::Purged;
+            }
+            match reuse(&stored.head, &selected.stored.lifetimes, known, ports.now()) {
                 Reuse::Fresh { age, ttl } => {
-                    lookup.usable = Some(Usable { tier, stored, age, ttl });
+                    lookup.usable = Some(Usable { tier, stored, age, ttl, stale: None });
                     return lookup;
                 }
-                Reuse::Stale { .. } => (lookup.why, lookup.absence) = (Forward::Stale, None),
-                Reuse::Absent(absence) if lookup.why == Forward::UriMiss => lookup.absence = Some(absence),
-                Reuse::Absent(_) => {}
+                Reuse::WhileRenewed(stale) => {
+                    lookup.usable = Some(Usable::stale(tier, stored, stale));
+                    return lookup;
+                }
+                Reuse::OnError(stale) => {
+                    (lookup.why, lookup.purged) = (Forward::Stale, false);
+                    if lookup.on_error.is_none() {
+                        lookup.on_error = Some(Usable::stale(tier, stored, stale));
+                    }
+                }
+                Reuse::Expired => (lookup.why, lookup.purged) = (Forward::Stale, false),
+                Reuse::Purged if lookup.why == Forward::UriMiss => lookup.purged = true,
+                Reuse::Purged => {}
             }
         }
         let Some(next) = tiers.next() else { return lookup };
@@ -64,12 +91,50 @@ pub async fn lookup<P: Ports>(ports: &P, tenant: &Tenant, selected: &Selected<'_
     }
 }
 
+/// A head that is newer than the counters shows that they are behind: they are asked for again, if that was not done
+/// a moment ago. Whether the ledger itself is behind the head: then it has lost purges, and the head counts as purged.
+async fn is_unknown<P: Ports>(
+    ports: &P,
+    tenant: &Tenant,
+    bounds: Bounds,
+    judge: &mut Option<Judge>,
+    head: Epoch,
+) -> bool {
+    let behind = |judge: &Judge| {
+        judge.within && judge.snapshot.counters.epoch < head && judge.snapshot.age(ports.now()) > URGED_MS
+    };
+    if !judge.as_ref().is_some_and(behind) {
+        return false;
+    }
+    let Some(renewed) = renew(ports, tenant, bounds, Some(head)).await else { return false };
+    let unknown = renewed.snapshot.counters.epoch < head;
+    *judge = Some(renewed);
+    unknown
+}
+
+/// What is known of the purges that cover a stored response.
+fn known<B>(
+    judge: Option<&Judge>,
+    route: &Route,
+    key: &CacheKey,
+    stored: &StoredResponse<B>,
+    newer_than: Option<Epoch>,
+) -> Knowledge {
+    let covered = Covered { class: &route.class, route: &route.name, key: key.logical(), marks: &stored.head.marks };
+    let head = stored.head.epoch;
+    Knowledge {
+        standing: judge.map_or(Standing::Current, |judge| judge.snapshot.counters.standing(&covered, head)),
+        within: judge.is_some_and(|judge| judge.within),
+        insisting: newer_than.is_some_and(|position| head < position),
+    }
+}
+
 /// Which routes live in which tier.
 #[must_use]
-pub fn holds(tier: TierName, selected: &Selected<'_>) -> bool {
+pub fn holds(tier: TierName, stored: &Stored) -> bool {
     match tier {
         TierName::Edge => true,
-        TierName::Kv => selected.stored.hot,
+        TierName::Kv => stored.hot,
     }
 }
 

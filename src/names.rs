@@ -12,6 +12,10 @@ pub mod field {
     pub const AUTHORIZATION: &str = "authorization";
     /// RFC 9111, section 5.2.
     pub const CACHE_CONTROL: &str = "cache-control";
+    /// RFC 9875, section 3: of an answer to a request that was not safe.
+    pub const CACHE_GROUP_INVALIDATION: &str = "cache-group-invalidation";
+    /// RFC 9875, section 2.
+    pub const CACHE_GROUPS: &str = "cache-groups";
     /// RFC 9211.
     pub const CACHE_STATUS: &str = "cache-status";
     /// RFC 9213: for any CDN.
@@ -32,6 +36,8 @@ pub mod field {
     pub const EDGE_AUTHORIZATION: &str = "edge-authorization";
     /// The shared secret by which the origin knows that the edge is calling. Never taken from a client.
     pub const EDGE_SECRET: &str = "edge-secret";
+    /// The position of the ledger after what a request changed, signed.
+    pub const EPOCH_TOKEN: &str = "epoch-token";
     /// RFC 6265, section 4.2.
     pub const COOKIE: &str = "cookie";
     /// RFC 9111, section 5.3.
@@ -62,6 +68,8 @@ pub mod field {
     pub const VARY: &str = "vary";
     /// RFC 9110, section 11.6.1.
     pub const WWW_AUTHENTICATE: &str = "www-authenticate";
+    /// A client's token: nothing older than this will do.
+    pub const X_NEWER_THAN: &str = "x-newer-than";
     /// Names a request in the logs of edge and origin.
     pub const X_REQUEST_ID: &str = "x-request-id";
     /// The tenant, for the origin. Never taken from a client.
@@ -100,6 +108,8 @@ pub mod path {
     pub const ADMIN: &str = "/cache";
     /// Purges.
     pub const PURGE: &str = "/cache/purge";
+    /// Receipts, each by its id.
+    pub const RECEIPTS: &str = "/cache/receipts/";
     /// Entries in the Cache API. The admin plane answers there, so no client can reach one.
     pub const STORED: &str = "/cache/stored/";
 }
@@ -118,6 +128,10 @@ pub mod setting {
     pub const OPERATOR_TOKENS_SHA256: &str = "OPERATOR_TOKENS_SHA256";
     /// Secret: sent to the origin as Edge-Secret.
     pub const ORIGIN_SECRET: &str = "ORIGIN_SECRET";
+    /// Secret: signs epoch tokens.
+    pub const EPOCH_SECRET: &str = "EPOCH_SECRET";
+    /// Variable, may be missing: the greatest age of counters that judge, in milliseconds, if the classes' are longer.
+    pub const SNAPSHOT_AT_MOST_MS: &str = "SNAPSHOT_AT_MOST_MS";
     /// Binding: Workers KV.
     pub const KV: &str = "KV";
     /// Binding: the Durable Object namespace of the ledgers.

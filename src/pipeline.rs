@@ -1,4 +1,4 @@
-//! The path of a request: this file and `lookup` decide in which order things happen, and nothing else does.
+//! The path of a request: this file, `lookup` and `fill` decide in which order things happen, and nothing else does.
 //!
 //! [`serve`] answers and hands back the work that may come later as data ([`After`]); whoever runs it calls
 //! [`finish`] on that when the answer is on its way.
@@ -8,24 +8,23 @@ use crate::answer::{Answer, Asked, Emitted, Made};
 use crate::cache_control::Audience;
 use crate::cache_status::{CacheStatus, Forward, Outcome};
 use crate::classify::{Classified, Lane, Selected, classify};
-use crate::entry::{FORMAT, Head, StoredResponse};
-use crate::epoch::Epoch;
-use crate::forwarding::{fill_fields, is_loop, request_edits, response_edits};
+use crate::entry::StoredResponse;
+use crate::epoch::{Covered, Standing};
+use crate::fill::{Fetched, Filled, Keep, Question, Unstored, fill, joinable, left, no_answer};
+use crate::forwarding::{is_loop, request_edits, response_edits};
+use crate::invalidate::Write;
 use crate::key::{CacheKey, Tenant};
 use crate::lookup::{Usable, get, holds, lookup};
 use crate::names::field;
-use crate::ports::{
-    Body, Failure, Field, Incident, Origin as _, Ports, Read, Request as _, Response, Tier as _, TierName,
-};
+use crate::ports::{Body, Failure, Incident, Origin as _, Ports, Request as _, Response as _, Tier as _, TierName};
 use crate::problem::{Kind, Problem};
-use crate::reuse::Absence;
-use crate::rules::{KV_LEAST_LIFE, NOCACHE, Seconds, Text};
-use crate::storing::{BODY_GREATEST_LENGTH, Received, Refusal, Storing, may_store, may_store_body};
+use crate::reuse::Staleness;
+use crate::rules::{NOCACHE, Seconds, Stored, Text, WithoutLedger};
+use crate::snapshot::{Bounds, Judge, Snapshot, Then, renew, share};
+use crate::storing::Refusal;
 use crate::target::{Malformed, Target};
-use crate::validation::digest;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
-use alloc::vec::Vec;
 
 /// An answer, and what is to be done when it is on its way.
 pub struct Served<P: Ports> {
@@ -37,29 +36,42 @@ pub struct Served<P: Ports> {
 
 /// Work that nobody waits for.
 #[derive(Debug)]
-pub struct After<B>(Option<Keep<B>>);
+pub struct After<B> {
+    /// A response to be kept.
+    keep: Option<Keep<B>>,
+    /// A copy of a tenant's counters that is to be renewed, or shared with the other isolates here.
+    counters: Option<(Tenant, Bounds, Judge)>,
+    /// A stale response to be renewed.
+    renewal: Option<Renewal>,
+    /// A write whose invalidation the ledger has not confirmed.
+    write: Option<(Tenant, Write)>,
+}
+
+/// What is stale and is being served.
+#[derive(Debug)]
+struct Renewal {
+    question: Question,
+    /// By what it was judged.
+    snapshot: Rc<Snapshot>,
+}
+
+impl<B> Default for After<B> {
+    fn default() -> Self {
+        Self { keep: None, counters: None, renewal: None, write: None }
+    }
+}
 
 impl<B> After<B> {
     /// Whether there is anything to do.
     #[must_use]
     pub fn is_something(&self) -> bool {
-        self.0.is_some()
+        self.keep.is_some() || self.counters.is_some() || self.renewal.is_some() || self.write.is_some()
     }
-}
-
-/// A response to be kept, and where.
-#[derive(Debug)]
-struct Keep<B> {
-    key: CacheKey,
-    head: Head,
-    encoded: String,
-    seconds: Seconds,
-    places: Vec<(TierName, Body<B>)>,
 }
 
 impl<P: Ports> From<Made<P::Body>> for Served<P> {
     fn from(made: Made<P::Body>) -> Self {
-        Self { answer: Answer::Made(made), after: After(None) }
+        Self { answer: Answer::Made(made), after: After::default() }
     }
 }
 
@@ -97,19 +109,20 @@ async fn path<P: Ports>(ports: &P, request: P::Request) -> Result<Served<P>, Pro
     }
     match classified {
         Classified::Health | Classified::Admin => {
-            Ok(admin::call(ports, target.path.to_string().as_str(), request).await?.into())
+            Ok(admin::call(ports, &target.path.to_string(), request).await?.into())
         }
         Classified::NotFound => Err(Problem::new(Kind::NotFound, "Nothing is served under this path.")),
         Classified::Refused(refused) => Err(Problem::new(Kind::Query, refused.sentence())),
         Classified::Forward(lane) => {
-            let url = format!("{}{}", ports.config().origin, path_and_query(&target));
             let tenant = ports.config().access.admit()?;
-            forward(ports, tenant, lane, &url, request).await
+            let url = format!("{}{}", ports.config().origin, path_and_query(&target));
+            let write = Write::begin(ports.rules(), lane, &target, request.method());
+            forward(ports, tenant, lane, write, &url, request).await
         }
         Classified::Stored(selected) => {
             let tenant = ports.config().access.admit()?;
             let url = format!("{}{}{}", ports.config().origin, target.path, selected.query);
-            from_store(ports, tenant, &selected, &url, &request).await
+            from_store(ports, tenant, &selected, url, &request).await
         }
     }
 }
@@ -130,11 +143,13 @@ fn path_and_query(target: &Target<'_>) -> String {
     text
 }
 
-/// Passes a request on and its answer back, unread.
+/// Passes a request on and its answer back, unread. What a write has made out of date is invalidated before the answer
+/// goes out, so that whoever wrote reads what they wrote.
 async fn forward<P: Ports>(
     ports: &P,
     tenant: &Tenant,
     lane: Lane<'_>,
+    write: Option<Write>,
     url: &str,
     request: P::Request,
 ) -> Result<Served<P>, Problem> {
@@ -150,8 +165,16 @@ async fn forward<P: Ports>(
         return Err(origin_unreachable(ports, why, &failure));
     }
     let status = CacheStatus::Forwarded { why, status: Some(response.status()), outcome: Outcome::NotForStore };
-    let edits = response_edits(&response, lane, &status, id);
-    Ok(Served { answer: Answer::Passed { response, edits }, after: After(None) })
+    let mut edits = response_edits(&response, lane, &status, id);
+    let mut after = After::default();
+    let groups = response.header(field::CACHE_GROUP_INVALIDATION);
+    if let Some(write) = write.and_then(|write| write.end(ports.rules(), response.status(), groups.as_deref())) {
+        match write.tell(ports, tenant).await {
+            Some(token) => edits.set.push((Text::Borrowed(field::EPOCH_TOKEN), token)),
+            None => after.write = Some((tenant.clone(), write)),
+        }
+    }
+    Ok(Served { answer: Answer::Passed { response, edits }, after })
 }
 
 /// A stored route: the key, the lookup, and then a hit or a fill.
@@ -159,34 +182,48 @@ async fn from_store<P: Ports>(
     ports: &P,
     tenant: &Tenant,
     selected: &Selected<'_>,
-    url: &str,
+    url: String,
     request: &P::Request,
 ) -> Result<Served<P>, Problem> {
     let asked = Asked { head: request.method() == "HEAD", if_none_match: request.header(field::IF_NONE_MATCH) };
-    let key = CacheKey::new(tenant, &selected.stored.key, &selected.in_key);
-    let fill =
-        |why, absence, epoch| Fill { ports, tenant, selected, url, key: &key, asked: &asked, why, absence, epoch };
-    let by_operator = || ports.config().operators.admit(request.header(field::EDGE_AUTHORIZATION).as_deref());
+    let question = Question::new(tenant, selected, url);
+    let by_operator = || ports.config().operators.admit(request.header(field::EDGE_AUTHORIZATION).as_deref()).is_some();
     if selected.nocache && by_operator() {
-        return fill(Forward::Request, None, Err(Refusal::NoCacheRequest)).run().await;
+        let filled = fill(ports, &question, selected.stored, Err(Refusal::NoCacheRequest)).await;
+        return Miss { ports, selected, question, asked, why: Forward::Request, purged: false, on_error: None }.answer(filled);
     }
-    let lookup = lookup(ports, tenant, selected, &key).await;
-    match lookup.usable {
-        Some(usable) => Ok(hit(ports, selected, key, &asked, usable)),
-        None => {
-            fill(
-                lookup.why,
-                lookup.absence,
-                lookup.counters.map(|counters| counters.epoch).ok_or(Refusal::LedgerUnreachable),
-            )
-            .run()
-            .await
+    let newer_than = request.header(field::X_NEWER_THAN);
+    let newer_than = newer_than.and_then(|token| ports.config().tokens.verify(tenant, token.trim()));
+    let lookup = lookup(ports, tenant, selected, &question.key, newer_than).await;
+    let counters = lookup.judge.as_ref().filter(|judge| judge.then != Then::Nothing).map(|judge| {
+        (tenant.clone(), Bounds::of(&selected.stored.lifetimes, ports.config().snapshot_at_most), judge.clone())
+    });
+    let mut served = match lookup.usable {
+        Some(usable) => {
+            let invalidated = usable.stale.is_some_and(|stale| stale.why == Staleness::Invalidated);
+            let judge = lookup.judge.filter(|_| invalidated);
+            let renewal = judge.map(|judge| Renewal { question: question.clone(), snapshot: judge.snapshot });
+            let mut served = hit(ports, selected, question.key, &asked, usable);
+            served.after.renewal = renewal;
+            served
         }
-    }
+        None => {
+            let forwards = selected.stored.lifetimes.without_ledger == WithoutLedger::Forward;
+            let judge = lookup.judge.filter(|judge| judge.within || !forwards);
+            let epoch = judge.map(|judge| judge.snapshot.counters.epoch).ok_or(Refusal::LedgerUnreachable);
+            let filled = fill(ports, &question, selected.stored, epoch).await;
+            let (why, purged, on_error) = (lookup.why, lookup.purged, lookup.on_error);
+            Miss { ports, selected, question, asked, why, purged, on_error }.answer(filled)?
+        }
+    };
+    served.after.counters = counters;
+    Ok(served)
 }
 
-fn audience<P: Ports>(ports: &P, selected: &Selected<'_>) -> Audience {
-    if ports.config().access.is_public() && !selected.stored.personal { Audience::Public } else { Audience::Private }
+fn emitted<'a, P: Ports>(ports: &P, stored: &'a Stored, age: Option<Seconds>) -> Emitted<'a> {
+    let public = ports.config().access.is_public() && !stored.personal;
+    let audience = if public { Audience::Public } else { Audience::Private };
+    Emitted { audience, rule: &stored.lifetimes, age, is_stale: false }
 }
 
 /// Answers from store. What a further tier had is kept in the nearest one too.
@@ -197,9 +234,9 @@ fn hit<P: Ports>(
     asked: &Asked,
     usable: Usable<P::Body>,
 ) -> Served<P> {
-    let Usable { tier, stored: StoredResponse { head, body }, age, ttl } = usable;
-    let emitted = Emitted { audience: audience(ports, selected), rule: &selected.stored.lifetimes, age: Some(age) };
-    let status = CacheStatus::Hit { ttl, tier };
+    let Usable { tier, stored: StoredResponse { head, body }, age, ttl, stale } = usable;
+    let emitted = Emitted { is_stale: stale.is_some(), ..emitted(ports, selected.stored, Some(age)) };
+    let status = CacheStatus::Hit { ttl, tier, stale: stale.map(|stale| stale.why) };
     let copy = match tier {
         TierName::Edge => None,
         TierName::Kv => ports.copy(&body),
@@ -207,111 +244,80 @@ fn hit<P: Ports>(
     let made = Made::stored(&head, Body::Stream(body), asked, emitted, &status);
     let keep = copy.and_then(|copy| {
         let places = vec![(TierName::Edge, Body::Stream(copy))];
-        Some(Keep { key, encoded: head.encode()?, seconds: left(selected, age), head, places })
+        Some(Keep { key, encoded: head.encode()?, seconds: left(selected.stored, age), head, places })
     });
-    Served { answer: Answer::Made(made), after: After(keep) }
+    Served { answer: Answer::Made(made), after: After { keep, ..After::default() } }
 }
 
-/// How long a tier keeps what is `age` seconds old already. A store may refuse a shorter life; reuse is judged by the
-/// head, so a longer one does no harm.
-fn left(selected: &Selected<'_>, age: Seconds) -> Seconds {
-    selected.stored.lifetimes.keep().saturating_sub(age).max(KV_LEAST_LIFE)
-}
-
-/// One question to the origin, and what it is for.
-struct Fill<'a, P: Ports> {
+/// A request that the store could not answer.
+struct Miss<'a, P: Ports> {
     ports: &'a P,
-    tenant: &'a Tenant,
     selected: &'a Selected<'a>,
-    url: &'a str,
-    key: &'a CacheKey,
-    asked: &'a Asked,
+    question: Question,
+    asked: Asked,
     /// Why the store did not answer.
     why: Forward,
-    /// Why what is in the store does not count.
-    absence: Option<Absence>,
-    /// The ledger's position before the origin is asked; or why the answer is not stored whatever it is.
-    epoch: Result<Epoch, Refusal>,
+    /// What is in the store does not count because of a purge.
+    purged: bool,
+    /// What answers if the origin fails.
+    on_error: Option<Usable<P::Body>>,
 }
 
-impl<P: Ports> Fill<'_, P> {
-    async fn run(self) -> Result<Served<P>, Problem> {
-        let Self { ports, selected, .. } = self;
-        let requested_at = ports.now();
-        let fields = fill_fields(ports.config(), self.tenant, &selected.stored.content_type, ports.request_id());
-        let response = ports.origin().fetch(self.url, &fields).await.map_err(|failure| self.unreachable(&failure))?;
-        if let Some(failure) = no_answer(&response).or_else(|| unasked(&response)) {
-            return Err(self.unreachable(&failure));
-        }
-        let received_at = ports.now();
-        let received = received(&response);
-        let epoch_and_freshness = match (self.epoch, may_store(selected.stored, &received, requested_at, received_at)) {
-            (Err(refusal), _) | (Ok(_), Storing::Refuse(refusal)) => Err(refusal),
-            (Ok(epoch), Storing::Store(freshness)) => Ok((epoch, freshness)),
-        };
-        let (epoch, freshness) = match epoch_and_freshness {
-            Ok(both) => both,
-            Err(refusal) => {
-                let fields = pick(&response, &field::UNSTORED);
-                return Ok(self.unstored(&received, fields, Body::Stream(response.into_body()), refusal));
+impl<P: Ports> Miss<'_, P> {
+    fn answer(self, filled: Filled<P::Body>) -> Result<Served<P>, Problem> {
+        match filled {
+            Filled::Stored(fetched) => {
+                let made = self.made(&fetched, Outcome::Stored { purged: self.purged });
+                let keep = Keep::everywhere(self.ports, &self.question.key, self.selected.stored, fetched);
+                Ok(Served { answer: Answer::Made(made), after: After { keep: Some(keep), ..After::default() } })
             }
-        };
-        let (kept, unstored) = (pick(&response, &field::STORED), pick(&response, &field::UNSTORED));
-        let read = ports.origin().read(response.into_body(), BODY_GREATEST_LENGTH).await;
-        let bytes = match read.map_err(|failure| self.unreachable(&failure))? {
-            Read::Whole(bytes) => bytes,
-            Read::Longer(body) => return Ok(self.unstored(&received, unstored, Body::Stream(body), Refusal::TooLarge)),
-        };
-        let etag = match may_store_body(selected.stored, &bytes) {
-            Storing::Store(etag) => etag,
-            Storing::Refuse(refusal) => {
-                return Ok(self.unstored(&received, unstored, Body::Bytes(bytes.into()), refusal));
+            Filled::Joined(fetched) => Ok(self.made(&fetched, Outcome::Collapsed).into()),
+            Filled::Unstored(Unstored { status, fields, body, refusal }) => {
+                // RFC 5861, section 4: these count as errors.
+                match self.on_error.filter(|_| matches!(status, 500 | 502 | 503 | 504)) {
+                    Some(usable) => {
+                        Ok(stale_if_error(self.ports, self.selected, &self.asked, self.why, Some(status), usable))
+                    }
+                    None => {
+                        let outcome = Outcome::Refused(refusal);
+                        let cache_status = CacheStatus::Forwarded { why: self.why, status: Some(status), outcome };
+                        Ok(Made::unstored(status, fields, body, &self.asked, &cache_status).into())
+                    }
+                }
             }
-        };
-        let head = Head {
-            format: FORMAT,
-            status: received.status,
-            requested_at,
-            received_at,
-            initial_age: freshness.initial_age,
-            lifetime: freshness.lifetime,
-            period_end: freshness.period_end,
-            epoch,
-            etag,
-            digest: digest(&bytes),
-            length: bytes.len(),
-            headers: kept.into_iter().map(|(name, value)| (name.into_owned(), value)).collect(),
-        };
-        match head.encode() {
-            Some(encoded) => Ok(self.stored(head, encoded, &bytes.into())),
-            None => Ok(self.unstored(&received, unstored, Body::Bytes(bytes.into()), Refusal::HeadTooLarge)),
+            Filled::Failed(failure) => match self.on_error {
+                Some(usable) => {
+                    self.ports.record(Incident::Origin, &failure);
+                    Ok(stale_if_error(self.ports, self.selected, &self.asked, self.why, None, usable))
+                }
+                None => Err(origin_unreachable(self.ports, self.why, &failure)),
+            },
         }
     }
 
-    fn stored(self, head: Head, encoded: String, bytes: &Rc<[u8]>) -> Served<P> {
-        let Self { ports, selected, .. } = self;
-        let outcome = Outcome::Stored(self.absence);
-        let status = CacheStatus::Forwarded { why: self.why, status: Some(head.status), outcome };
+    fn made(&self, fetched: &Fetched, outcome: Outcome) -> Made<P::Body> {
+        let status = CacheStatus::Forwarded { why: self.why, status: Some(fetched.head.status), outcome };
         // Its lifetime counts from when it was made, so whoever keeps it must know how long ago that was.
-        let age = (head.initial_age > 0).then_some(head.initial_age);
-        let emitted = Emitted { audience: audience(ports, selected), rule: &selected.stored.lifetimes, age };
-        let made = Made::stored(&head, Body::Bytes(bytes.clone()), self.asked, emitted, &status);
-        let holding = ports.tiers().iter().map(P::Tier::name).filter(|tier| holds(*tier, selected));
-        let places = holding.map(|tier| (tier, Body::Bytes(bytes.clone()))).collect();
-        let seconds = left(selected, head.initial_age);
-        let keep = Keep { key: self.key.clone(), head, encoded, seconds, places };
-        Served { answer: Answer::Made(made), after: After(Some(keep)) }
+        let age = Some(fetched.head.initial_age).filter(|age| *age > 0);
+        let emitted = emitted(self.ports, self.selected.stored, age);
+        Made::stored(&fetched.head, Body::Bytes(fetched.bytes.clone()), &self.asked, emitted, &status)
     }
+}
 
-    fn unstored(&self, received: &Received, fields: Vec<Field>, body: Body<P::Body>, refusal: Refusal) -> Served<P> {
-        let outcome = Outcome::Refused(refusal);
-        let status = CacheStatus::Forwarded { why: self.why, status: Some(received.status), outcome };
-        Made::unstored(received.status, fields, body, self.asked, &status).into()
-    }
-
-    fn unreachable(&self, failure: &Failure) -> Problem {
-        origin_unreachable(self.ports, self.why, failure)
-    }
+/// Answers from store because the origin failed (RFC 5861, section 4).
+fn stale_if_error<P: Ports>(
+    ports: &P,
+    selected: &Selected<'_>,
+    asked: &Asked,
+    why: Forward,
+    status: Option<u16>,
+    usable: Usable<P::Body>,
+) -> Served<P> {
+    let Usable { stored: StoredResponse { head, body }, age, ttl, stale, .. } = usable;
+    let emitted = Emitted { is_stale: true, ..emitted(ports, selected.stored, Some(age)) };
+    let outcome = Outcome::StaleIfError { ttl, why: stale.map_or(Staleness::Expired, |stale| stale.why) };
+    let status = CacheStatus::Forwarded { why, status, outcome };
+    Made::stored(&head, Body::Stream(body), asked, emitted, &status).into()
 }
 
 /// What a client is told when the origin gave no answer: no more than that.
@@ -322,48 +328,32 @@ fn origin_unreachable<P: Ports>(ports: &P, why: Forward, failure: &Failure) -> P
         .with(field::CACHE_STATUS, status.to_string())
 }
 
-/// A status that is no final answer to a request (RFC 9110, section 15): nothing can be passed on.
-fn no_answer<R: Response>(response: &R) -> Option<Failure> {
-    match response.status() {
-        101 if response.is_upgraded() => None,
-        200..=599 => None,
-        status => Some(Failure(format!("status {status}"))),
+/// Does what was left for later.
+pub async fn finish<P: Ports>(ports: &P, after: After<P::Body>) {
+    let After { keep, counters, renewal, write } = after;
+    if let Some((tenant, write)) = write {
+        _ = write.tell(ports, &tenant).await;
     }
-}
-
-/// A status that answers something which a fill did not ask for.
-fn unasked<R: Response>(response: &R) -> Option<Failure> {
-    match response.status() {
-        status @ (101 | 304) => {
-            Some(Failure(format!("status {status} to a request without a condition or an upgrade")))
+    if let Some((tenant, bounds, judge)) = counters {
+        let judge = if judge.then == Then::Renew { renew(ports, &tenant, bounds, None).await } else { Some(judge) };
+        if let Some(judge) = judge.filter(|judge| judge.then == Then::Share) {
+            share(ports, &tenant, &judge.snapshot).await;
         }
-        _ => None,
+    }
+    if let Some(keep) = keep {
+        put(ports, keep).await;
+    }
+    if let Some(renewal) = renewal {
+        renew_response(ports, renewal).await;
     }
 }
 
-fn received<R: Response>(response: &R) -> Received {
-    Received {
-        status: response.status(),
-        content_type: response.header(field::CONTENT_TYPE),
-        content_length: response.header(field::CONTENT_LENGTH),
-        cache_control: response.header(field::CACHE_CONTROL),
-        age: response.header(field::AGE),
-        vary: response.header(field::VARY),
-        set_cookie: response.header(field::SET_COOKIE).is_some(),
-    }
-}
-
-/// The listed header fields of an answer, and no others.
-fn pick<R: Response>(response: &R, names: &[&'static str]) -> Vec<Field> {
-    names.iter().filter_map(|name| Some((Text::Borrowed(*name), response.header(name)?))).collect()
-}
-
-/// Does what was left for later: puts what was fetched where it belongs.
+/// Puts what was fetched where it belongs.
 ///
 /// Stores have no compare-and-set, so an older fill may land over a newer one. This looks at the copy in its own
 /// data centre first and keeps the later; across data centres, the epochs keep an older body from being served.
-pub async fn finish<P: Ports>(ports: &P, after: After<P::Body>) {
-    let Some(Keep { key, head, encoded, seconds, places }) = after.0 else { return };
+async fn put<P: Ports>(ports: &P, keep: Keep<P::Body>) {
+    let Keep { key, head, encoded, seconds, places } = keep;
     let own = ports.tiers().iter().find(|tier| tier.name() == TierName::Edge);
     let there = get(ports, own, &key).await.map(|(_, there)| (there.head.epoch, there.head.requested_at));
     if there > Some((head.epoch, head.requested_at)) {
@@ -374,5 +364,38 @@ pub async fn finish<P: Ports>(ports: &P, after: After<P::Body>) {
         if let Err(failure) = tier.put(&key, &head, &encoded, body, seconds).await {
             ports.record(Incident::Put(name), &failure);
         }
+    }
+}
+
+/// Renews a stale response: from a further tier, where another location may have put a newer one, or from the origin.
+/// Once at a time, in this isolate.
+async fn renew_response<P: Ports>(ports: &P, renewal: Renewal) {
+    let Renewal { question, snapshot } = renewal;
+    let position = snapshot.counters.epoch;
+    let route = ports.rules().stored().find(|(route, _)| route.name == question.route);
+    let Some((route, stored)) = route.filter(|_| joinable(ports, &question.key, position).is_none()) else { return };
+    for tier in ports.tiers().iter().filter(|tier| tier.name() != TierName::Edge && holds(tier.name(), stored)) {
+        let Some((_, StoredResponse { head, body })) = get(ports, Some(tier), &question.key).await else { continue };
+        let covered =
+            Covered { class: &route.class, route: &route.name, key: question.key.logical(), marks: &head.marks };
+        let current = snapshot.counters.standing(&covered, head.epoch) == Standing::Current;
+        if current && head.ttl(&stored.lifetimes, ports.now()) > 0 {
+            let seconds = left(stored, head.current_age(ports.now()));
+            let places = vec![(TierName::Edge, Body::Stream(body))];
+            if let Some(encoded) = head.encode() {
+                put(ports, Keep { key: question.key, head, encoded, seconds, places }).await;
+                return;
+            }
+        }
+    }
+    if joinable(ports, &question.key, position).is_some() {
+        return;
+    }
+    match fill(ports, &question, stored, Ok(position)).await {
+        Filled::Stored(fetched) => {
+            put(ports, Keep::everywhere(ports, &question.key, stored, fetched)).await;
+        }
+        Filled::Failed(failure) => ports.record(Incident::Origin, &failure),
+        Filled::Joined(_) | Filled::Unstored(_) => {}
     }
 }

@@ -7,14 +7,18 @@
 
 use crate::config::Config;
 use crate::entry::{Head, StoredResponse};
-use crate::epoch::{Counters, Epoch, Scope};
+use crate::epoch::Epoch;
+use crate::fill::Fetched;
 use crate::key::{CacheKey, Tenant};
+use crate::ledger::order::{Declined, Done, Order};
 use crate::rules::{Rules, Seconds, Text};
+use crate::snapshot::{Held, Snapshot};
 use crate::time::UnixMillis;
-use alloc::collections::BTreeSet;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::pin::pin;
+use futures::future::{Either, select};
 
 /// A header field: its name in lower case, and its value.
 pub type Field = (Text, String);
@@ -27,13 +31,19 @@ pub trait Ports {
     type Request: Request;
     /// One of the stores.
     type Tier: Tier<Body = Self::Body>;
-    /// The counters of all tenants.
+    /// The ledgers of all tenants.
     type Ledger: Ledger;
+    /// The copies of their counters.
+    type Snapshots: Snapshots;
+    /// What is being asked in this isolate.
+    type Flights: Flights;
     /// Where the answers come from.
     type Origin: Origin<Body = Self::Body, Request = Self::Request>;
 
     /// The time. It may stand still between two awaits.
     fn now(&self) -> UnixMillis;
+    /// Waits for so many milliseconds.
+    async fn sleep(&self, millis: u64);
     /// A name for this request that no other has.
     fn request_id(&self) -> String;
     /// The policy.
@@ -44,6 +54,10 @@ pub trait Ports {
     fn tiers(&self) -> &[Self::Tier];
     /// The ledger.
     fn ledger(&self) -> &Self::Ledger;
+    /// The copies of the ledgers' counters.
+    fn snapshots(&self) -> &Self::Snapshots;
+    /// What is being asked.
+    fn flights(&self) -> &Self::Flights;
     /// The origin.
     fn origin(&self) -> &Self::Origin;
     /// A second copy of a body, if it can be had without reading it.
@@ -116,18 +130,84 @@ pub trait Tier {
     ) -> Result<(), Failure>;
 }
 
+/// What a ledger said about its counters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The counters, and when the question was asked.
+    pub snapshot: Snapshot,
+    /// Whether it was this request's own question, and not one that it shared.
+    pub first: bool,
+}
+
 /// The ledger of each tenant.
 pub trait Ledger {
-    /// The counters as they are.
+    /// The counters as they are, having reached `at_least` if that was ever promised. Requests of one isolate that ask
+    /// at the same time may share a question.
     ///
     /// # Errors
     /// The ledger did not answer.
-    async fn counters(&self, tenant: &Tenant) -> Result<Counters, Failure>;
-    /// Purges at a new position, which is on disk when this returns.
+    async fn counters(&self, tenant: &Tenant, at_least: Option<Epoch>) -> Result<Told, Failure>;
+    /// Gives it an order. What it did is on disk when this returns.
     ///
     /// # Errors
-    /// The ledger did not answer; whether it purged is not known.
-    async fn purge(&self, tenant: &Tenant, scopes: &BTreeSet<Scope>) -> Result<Epoch, Failure>;
+    /// The ledger did not answer; whether it did what it was told is not known.
+    async fn order(&self, tenant: &Tenant, order: &Order) -> Result<Result<Done, Declined>, Failure>;
+    /// A receipt, as JSON, by its id.
+    ///
+    /// # Errors
+    /// The ledger did not answer.
+    async fn receipt(&self, tenant: &Tenant, id: &str) -> Result<Option<String>, Failure>;
+}
+
+/// Copies of the ledgers' counters: this isolate's own, and those of its data centre.
+pub trait Snapshots {
+    /// This isolate's copy.
+    fn own(&self, tenant: &Tenant) -> Option<Held>;
+    /// Makes this the isolate's copy.
+    fn keep(&self, tenant: &Tenant, held: Held);
+    /// The data centre's copy.
+    ///
+    /// # Errors
+    /// The store did not answer.
+    async fn shared(&self, tenant: &Tenant) -> Result<Option<Snapshot>, Failure>;
+    /// Makes this the data centre's copy.
+    ///
+    /// # Errors
+    /// The store did not take it.
+    async fn share(&self, tenant: &Tenant, snapshot: &Snapshot) -> Result<(), Failure>;
+}
+
+/// A question under way in this isolate.
+#[derive(Debug, Clone)]
+pub struct InFlight<H> {
+    /// The position that was read before it was asked.
+    pub epoch: Epoch,
+    /// Since when.
+    pub since: UnixMillis,
+    /// By which to wait for it.
+    pub handle: H,
+}
+
+/// The questions under way in this isolate: the last one of each key.
+pub trait Flights {
+    /// By which one of them is known.
+    type Handle;
+    /// The one of this key.
+    fn under_way(&self, key: &CacheKey) -> Option<InFlight<Self::Handle>>;
+    /// One begins.
+    fn take_off(&self, key: &CacheKey, epoch: Epoch, now: UnixMillis) -> Self::Handle;
+    /// It ends, with an answer to be stored or without. Whoever waits for it hears of it.
+    fn land(&self, key: &CacheKey, handle: Self::Handle, fetched: Option<&Fetched>);
+    /// Waits for its end. That of one whose request is gone may never come.
+    async fn landed(&self, handle: Self::Handle) -> Option<Fetched>;
+}
+
+/// Waits for something, but no longer than so many milliseconds.
+pub async fn within<P: Ports, T>(ports: &P, millis: u64, future: impl Future<Output = T>) -> Option<T> {
+    match select(pin!(future), pin!(ports.sleep(millis))).await {
+        Either::Left((value, _)) => Some(value),
+        Either::Right(((), _)) => None,
+    }
 }
 
 /// The origin.
@@ -211,6 +291,8 @@ pub enum Incident {
     Put(TierName),
     /// The ledger did not answer.
     Ledger,
+    /// The data centre's copy of the counters could not be read or put.
+    Snapshot,
     /// The origin did not answer, or not whole.
     Origin,
 }
@@ -225,6 +307,7 @@ impl Incident {
             Self::Put(TierName::Edge) => "edge_put_failed",
             Self::Put(TierName::Kv) => "kv_put_failed",
             Self::Ledger => "ledger_failed",
+            Self::Snapshot => "snapshot_failed",
             Self::Origin => "origin_failed",
         }
     }

@@ -34,6 +34,10 @@ pub enum Kind {
     Unprocessable,
     /// The body is too large.
     ContentTooLarge,
+    /// It contradicts what came before.
+    Conflict,
+    /// Too much was asked for.
+    TooMany,
     /// The origin gave no answer.
     OriginUnreachable,
     /// The ledger gave no answer, so whether it purged is not known.
@@ -56,6 +60,8 @@ impl Kind {
             Self::Method => (405, "method", "Method not allowed"),
             Self::BadRequest => (400, "bad-request", "Bad request"),
             Self::Unprocessable => (422, "unprocessable", "Not processed"),
+            Self::Conflict => (409, "conflict", "Conflict"),
+            Self::TooMany => (429, "too-many", "Too many requests"),
             Self::ContentTooLarge => (413, "content-too-large", "Content too large"),
             Self::OriginUnreachable => (502, "origin-unreachable", "No answer from the origin"),
             Self::LedgerUnreachable => (503, "ledger-unreachable", "Ledger unreachable"),

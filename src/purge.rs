@@ -1,11 +1,12 @@
-//! What a purge asks for: read and judged whole before anything happens.
+//! What a call of `POST /cache/purge` asks for: read and judged whole before anything happens.
 //!
 //! Every name in it must exist; one that does not refuses the whole purge, so that a typing error cannot pass
 //! for a purge.
 
 use crate::classify::{Classified, classify};
 use crate::config::Config;
-use crate::epoch::Scope;
+use crate::epoch::{Mode, Scope};
+use crate::invalidate::tagged;
 use crate::key::{Nominated, Tenant};
 use crate::rules::{Parameter, Policy, Route, Rules, Segment, Stored, Text, is_word};
 use crate::target::Target;
@@ -18,6 +19,20 @@ use serde_json::Value;
 pub const BODY_GREATEST_LENGTH: usize = 64 * 1024;
 /// How many things one purge may name.
 pub const ITEMS_AT_MOST: usize = 1000;
+
+/// The greatest length of a tag, in characters.
+const TAG_GREATEST_LENGTH: usize = 256;
+
+/// What is to be purged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requested {
+    /// How thoroughly.
+    pub mode: Mode,
+    /// What.
+    pub scopes: BTreeSet<Scope>,
+    /// Only say what would happen.
+    pub dry_run: bool,
+}
 
 /// Why a purge was refused. Nothing was purged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,34 +86,26 @@ fn strings(value: &Value) -> Option<Vec<String>> {
     value.as_array()?.iter().map(|item| item.as_str().map(String::from)).collect()
 }
 
-/// Reads a purge for a tenant: what is to be made absent.
+/// Reads a purge for a tenant.
 ///
 /// # Errors
 /// The first thing that is wrong with it, named.
-pub fn read(body: &[u8], rules: &Rules, config: &Config, tenant: &Tenant) -> Result<BTreeSet<Scope>, Refused> {
+pub fn read(body: &[u8], rules: &Rules, config: &Config, tenant: &Tenant) -> Result<Requested, Refused> {
     let body = Body::parse(body).map_err(Refused::Unreadable)?;
     let unprocessable = |sentence: String| Err(Refused::Unprocessable(sentence));
-    match body.mode.as_deref() {
-        Some("hard") => {}
-        Some(mode @ ("soft" | "erase")) => {
-            return unprocessable(format!("Mode `{mode}` does not exist yet: this version has `hard` alone."));
-        }
-        Some(mode) => return unprocessable(format!("Mode `{mode}` is not known: say `hard`.")),
-        None => return unprocessable("`mode` is missing: say `hard`.".to_string()),
-    }
-    if body.dry_run {
-        return unprocessable("`dry_run` does not exist yet.".to_string());
-    }
-    if !body.tags.is_empty() {
-        return unprocessable("`tags` do not exist yet: purge by key, route, class, URL or all.".to_string());
-    }
+    let Some(mode) = body.mode.as_deref() else {
+        return unprocessable("`mode` is missing: say `soft`, `hard` or `erase`.".to_string());
+    };
+    let Some(mode) = Mode::parse(mode) else {
+        return unprocessable(format!("Mode `{}` is not known: say `soft`, `hard` or `erase`.", shown(mode)));
+    };
     if body.tenant.as_ref().is_some_and(|other| other != tenant.as_str()) {
         return unprocessable("`tenant` is not one of this deployment.".to_string());
     }
-    match body.keys.len() + body.routes.len() + body.classes.len() + body.urls.len() {
+    match body.keys.len() + body.routes.len() + body.tags.len() + body.classes.len() + body.urls.len() {
         0 if !body.all => {
             return unprocessable(
-                "It names nothing: give `keys`, `routes`, `classes`, `urls`, or `\"all\": true`.".to_string(),
+                "It names nothing: give `keys`, `routes`, `tags`, `classes`, `urls`, or `\"all\": true`.".to_string(),
             );
         }
         count if count > ITEMS_AT_MOST => {
@@ -117,7 +124,17 @@ pub fn read(body: &[u8], rules: &Rules, config: &Config, tenant: &Tenant) -> Res
     for scope in named {
         _ = scopes.insert(scope.map_err(Refused::Unprocessable)?);
     }
-    Ok(scopes)
+    for tag in &body.tags {
+        // The origin may use any string as a tag, so one that nothing carries cannot be told from a typing error.
+        if tag.is_empty() || tag.len() > TAG_GREATEST_LENGTH || !tag.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return unprocessable(format!(
+                "Tag `{}` is not 1 to {TAG_GREATEST_LENGTH} printable ASCII characters.",
+                shown(tag)
+            ));
+        }
+        tagged(rules, tag, &mut scopes);
+    }
+    Ok(Requested { mode, scopes, dry_run: body.dry_run })
 }
 
 /// A name out of the request, short enough for an answer.

@@ -1,7 +1,8 @@
-//! Whether a stored response may answer: a pure function of its head, its rule, the ledger's counters and now.
+//! Whether a stored response may answer: a pure function of its head, its rule, where it stands against the ledger's
+//! counters, and now.
 
 use crate::entry::Head;
-use crate::epoch::{Counters, Covered};
+use crate::epoch::Standing;
 use crate::rules::{Lifetimes, Seconds, WithoutLedger};
 use crate::time::UnixMillis;
 
@@ -15,51 +16,185 @@ pub enum Reuse {
         /// Seconds of freshness left.
         ttl: i64,
     },
-    /// It is past its freshness lifetime, or past a boundary of the calendar.
-    Stale {
-        /// Not positive: for how long it has been stale.
-        ttl: i64,
-    },
+    /// It answers while it is being renewed, though it is stale.
+    WhileRenewed(Stale),
+    /// It answers only if the origin fails (RFC 5861, section 4).
+    OnError(Stale),
+    /// It is stale, and past every window.
+    Expired,
     /// It is as if it were not there.
-    Absent(Absence),
-}
-
-/// Why a stored response does not count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Absence {
-    /// Fetched before a purge that covers it.
     Purged,
-    /// The ledger cannot be asked, and its class does not answer without.
-    LedgerUnreachable,
 }
 
-/// Judges a stored response. `counters` is what the ledger said, if it could be asked.
-#[must_use]
-pub fn reuse(
-    head: &Head,
-    rule: &Lifetimes,
-    entry: &Covered<'_>,
-    counters: Option<&Counters>,
-    now: UnixMillis,
-) -> Reuse {
-    match (counters, rule.without_ledger) {
-        (Some(counters), _) if head.epoch < counters.hard(entry) => return Reuse::Absent(Absence::Purged),
-        (None, WithoutLedger::Forward) => return Reuse::Absent(Absence::LedgerUnreachable),
-        (Some(_), _) | (None, WithoutLedger::Serve) => {}
-    }
-    match head.ttl(rule, now) {
-        ttl if ttl > 0 => Reuse::Fresh { age: head.current_age(now), ttl },
-        ttl => Reuse::Stale { ttl },
-    }
+/// How a stored response is stale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stale {
+    /// Its current age.
+    pub age: Seconds,
+    /// Seconds of freshness left; of an expired one not positive: for how long it has been stale.
+    pub ttl: i64,
+    /// What ended its freshness.
+    pub why: Staleness,
 }
 
-impl Absence {
-    /// The word for header, log and metric.
+/// What ends a stored response's freshness. The word in header, log and metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Staleness {
+    /// Its lifetime is over.
+    Expired,
+    /// The calendar's period in which it was made is over.
+    PreviousPeriod,
+    /// A soft purge came after it.
+    Invalidated,
+    /// The ledger cannot be asked whether it was purged.
+    Ledger,
+}
+
+impl Staleness {
+    /// The word.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Purged => "purged",
-            Self::LedgerUnreachable => "ledger",
+            Self::Expired => "expired",
+            Self::PreviousPeriod => "previous-period",
+            Self::Invalidated => "invalidated",
+            Self::Ledger => "ledger",
         }
+    }
+}
+
+/// What is known of the purges that cover a stored response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Knowledge {
+    /// Where it stands, by the counters that there are.
+    pub standing: Standing,
+    /// Whether those counters may still judge.
+    pub within: bool,
+    /// The client knows of a later position, so no stale answer will do.
+    pub insisting: bool,
+}
+
+/// Judges a stored response.
+#[must_use]
+pub fn reuse(head: &Head, rule: &Lifetimes, known: Knowledge, now: UnixMillis) -> Reuse {
+    let (age, ttl) = (head.current_age(now), head.ttl(rule, now));
+    let stale = |why| Stale { age, ttl, why };
+    let on_error = |why| {
+        if ttl > -i64::from(rule.stale_if_error) { Reuse::OnError(stale(why)) } else { Reuse::Expired }
+    };
+    if known.standing == Standing::Purged {
+        return Reuse::Purged;
+    }
+    if !known.within && rule.without_ledger == WithoutLedger::Forward {
+        return on_error(Staleness::Ledger);
+    }
+    if ttl <= 0 {
+        let crossed = head.period_end.is_some_and(|end| now >= end);
+        return on_error(if crossed { Staleness::PreviousPeriod } else { Staleness::Expired });
+    }
+    match known.standing {
+        Standing::Invalidated { since } => {
+            let end = since.0.saturating_add(u64::from(rule.soft_window).saturating_mul(1000));
+            if now.0 < end && !known.insisting {
+                Reuse::WhileRenewed(stale(Staleness::Invalidated))
+            } else {
+                on_error(Staleness::Invalidated)
+            }
+        }
+        Standing::Current | Standing::Purged if known.within => Reuse::Fresh { age, ttl },
+        Standing::Current | Standing::Purged => Reuse::WhileRenewed(stale(Staleness::Ledger)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Knowledge, Reuse, Stale, Staleness, reuse};
+    use crate::entry::{FORMAT, Head};
+    use crate::epoch::{Epoch, Standing};
+    use crate::rules::{Bounds, Calendar, Lifetimes, WithoutLedger};
+    use crate::time::UnixMillis;
+
+    const KNOWN: Knowledge = Knowledge { standing: Standing::Current, within: true, insisting: false };
+    const INVALIDATED: Knowledge =
+        Knowledge { standing: Standing::Invalidated { since: UnixMillis(50_000) }, within: true, insisting: false };
+    const UNKNOWN: Knowledge = Knowledge { standing: Standing::Current, within: false, insisting: false };
+
+    fn rule(without_ledger: WithoutLedger) -> Lifetimes {
+        Lifetimes {
+            s_maxage: 100,
+            max_age: 0,
+            stale_while_revalidate: 0,
+            stale_if_error: 200,
+            soft_window: 10,
+            calendar: Calendar::Day,
+            without_ledger,
+            snapshot: Bounds { isolate: 1, bound: 5, behind: None },
+        }
+    }
+
+    /// Of a response that was received at 0 and is fresh for 100 s, but in the period that ends at 70 s if `cut`.
+    #[track_caller]
+    fn check(known: Knowledge, without_ledger: WithoutLedger, cut: bool, now: u64, expected: Reuse) {
+        let head = Head {
+            format: FORMAT,
+            status: 200,
+            requested_at: UnixMillis(0),
+            received_at: UnixMillis(0),
+            initial_age: 0,
+            lifetime: 100,
+            period_end: cut.then_some(UnixMillis(70_000)),
+            epoch: Epoch(0),
+            etag: "W/\"\"".into(),
+            digest: "".into(),
+            length: 0,
+            headers: vec![],
+            marks: "".into(),
+        };
+        assert_eq!(reuse(&head, &rule(without_ledger), known, UnixMillis(now)), expected, "{known:?} at {now}");
+    }
+
+    fn stale(seconds: u32, ttl: i64, why: Staleness) -> Stale {
+        Stale { age: seconds, ttl, why }
+    }
+
+    #[test]
+    fn a_current_one_is_fresh_for_its_lifetime_and_then_good_on_error() {
+        for without in [WithoutLedger::Forward, WithoutLedger::Serve] {
+            check(KNOWN, without, false, 99_999, Reuse::Fresh { age: 99, ttl: 1 });
+            check(KNOWN, without, false, 100_000, Reuse::OnError(stale(100, 0, Staleness::Expired)));
+            check(KNOWN, without, false, 299_999, Reuse::OnError(stale(299, -199, Staleness::Expired)));
+            check(KNOWN, without, false, 300_000, Reuse::Expired);
+            check(KNOWN, without, true, 69_999, Reuse::Fresh { age: 69, ttl: 31 });
+            check(KNOWN, without, true, 70_000, Reuse::OnError(stale(70, 0, Staleness::PreviousPeriod)));
+        }
+    }
+
+    #[test]
+    fn an_invalidated_one_answers_for_the_window_and_within_its_lifetime() {
+        let without = WithoutLedger::Forward;
+        check(INVALIDATED, without, false, 50_000, Reuse::WhileRenewed(stale(50, 50, Staleness::Invalidated)));
+        check(INVALIDATED, without, false, 59_999, Reuse::WhileRenewed(stale(59, 41, Staleness::Invalidated)));
+        check(INVALIDATED, without, false, 60_000, Reuse::OnError(stale(60, 40, Staleness::Invalidated)));
+        let late = Knowledge { standing: Standing::Invalidated { since: UnixMillis(95_000) }, ..KNOWN };
+        check(late, without, false, 100_000, Reuse::OnError(stale(100, 0, Staleness::Expired)));
+        let insisting = Knowledge { insisting: true, ..INVALIDATED };
+        check(insisting, without, false, 50_000, Reuse::OnError(stale(50, 50, Staleness::Invalidated)));
+    }
+
+    #[test]
+    fn a_purged_one_is_good_for_nothing() {
+        for within in [true, false] {
+            let purged = Knowledge { standing: Standing::Purged, within, insisting: false };
+            check(purged, WithoutLedger::Forward, false, 1_000, Reuse::Purged);
+            check(purged, WithoutLedger::Serve, false, 1_000, Reuse::Purged);
+        }
+    }
+
+    #[test]
+    fn without_the_ledger_the_class_decides() {
+        check(UNKNOWN, WithoutLedger::Serve, false, 1_000, Reuse::WhileRenewed(stale(1, 99, Staleness::Ledger)));
+        check(UNKNOWN, WithoutLedger::Serve, false, 100_000, Reuse::OnError(stale(100, 0, Staleness::Expired)));
+        check(UNKNOWN, WithoutLedger::Forward, false, 1_000, Reuse::OnError(stale(1, 99, Staleness::Ledger)));
+        check(UNKNOWN, WithoutLedger::Forward, false, 300_000, Reuse::Expired);
     }
 }

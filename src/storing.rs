@@ -52,6 +52,8 @@ pub enum Refusal {
     LedgerUnreachable,
     /// Its head does not fit.
     HeadTooLarge,
+    /// It is in more cache groups than can be kept.
+    TooManyGroups,
     /// It was asked for by an operator past the store.
     NoCacheRequest,
 }
@@ -74,6 +76,7 @@ impl Refusal {
             Self::Envelope => "envelope",
             Self::LedgerUnreachable => "ledger",
             Self::HeadTooLarge => "head-too-large",
+            Self::TooManyGroups => "groups",
             Self::NoCacheRequest => "nocache",
         }
     }

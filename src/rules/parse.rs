@@ -101,6 +101,9 @@ pub(super) struct RawClass {
     pub ceiling: Option<Spanned<u32>>,
     pub calendar: Option<Spanned<String>>,
     pub without_ledger: Option<Spanned<String>>,
+    pub snapshot_isolate: Option<Spanned<u32>>,
+    pub snapshot_bound: Option<Spanned<u32>>,
+    pub snapshot_behind: Option<Spanned<u32>>,
 }
 
 #[derive(Deserialize)]
@@ -142,6 +145,20 @@ pub(super) struct RawRoute {
     pub envelope: Option<Spanned<String>>,
     #[serde(default)]
     pub volatile: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub tags: Vec<Spanned<String>>,
+    pub invalidates: Option<Spanned<RawTouches>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTouches {
+    #[serde(default)]
+    pub routes: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub classes: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub tags: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -161,4 +178,11 @@ pub(super) struct RawEvent {
     pub routes: Vec<Spanned<String>>,
     #[serde(default)]
     pub classes: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub tags: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub shopify: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub chatwoot: Vec<Spanned<String>>,
+    pub uninstalls: Option<Spanned<bool>>,
 }

@@ -76,6 +76,19 @@ pub struct Lifetimes {
     pub calendar: Calendar,
     /// What a reader does when the ledger cannot be asked.
     pub without_ledger: WithoutLedger,
+    /// How old a reader's copy of the ledger's counters may be.
+    pub snapshot: Bounds,
+}
+
+/// How old a copy of the ledger's counters may be that judges a class's answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// For so long an isolate uses its own copy without a look at the data centre's.
+    pub isolate: Seconds,
+    /// The greatest age of any copy.
+    pub bound: Seconds,
+    /// From this age on, a copy still judges and is renewed behind the answer.
+    pub behind: Option<Seconds>,
 }
 
 /// Boundaries of the calendar (UTC) that end the freshness of what was fetched before them.
@@ -107,6 +120,19 @@ pub struct Route {
     pub class: Text,
     /// What follows from its class.
     pub disposition: Disposition,
+    /// What a successful request for it that was not safe makes out of date.
+    pub invalidates: Option<Touches>,
+}
+
+/// What something makes out of date.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Touches {
+    /// Routes, by name.
+    pub routes: List<Text>,
+    /// Whole classes, by name.
+    pub classes: List<Text>,
+    /// Whatever carries one of these tags.
+    pub tags: List<Text>,
 }
 
 /// One segment of a route's path.
@@ -153,6 +179,8 @@ pub struct Stored {
     pub require: Option<Requirement>,
     /// Members of the body that change without meaning and are left out of the ETag: dotted, `[]` for each of its items.
     pub volatile: List<Text>,
+    /// Tags that all its answers carry, beside those that the origin gives them.
+    pub tags: List<Text>,
 }
 
 /// A nominated query parameter. Values are compared as they stand: none needs encoding.
@@ -208,10 +236,21 @@ pub enum Scalar {
 pub struct Event {
     /// Its name: `order.created`.
     pub name: Text,
-    /// The routes that it touches, by name.
-    pub routes: List<Text>,
-    /// The classes that it touches whole, by name.
-    pub classes: List<Text>,
+    /// What it makes out of date.
+    pub effect: Effect,
+    /// Shopify's topics that mean it.
+    pub shopify: List<Text>,
+    /// Chatwoot's events that mean it.
+    pub chatwoot: List<Text>,
+}
+
+/// What an event does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// It makes this out of date.
+    Invalidates(Touches),
+    /// The tenant is gone: everything of it is erased, and it is no tenant any more.
+    Uninstalls,
 }
 
 impl Lifetimes {

@@ -1,7 +1,7 @@
 //! Classes: lifetimes that make sense together, and none where nothing is stored.
 
 use super::super::parse::RawClass;
-use super::super::table::{Calendar, Class, Lifetimes, Policy, Seconds, Text, WithoutLedger};
+use super::super::table::{Bounds, Calendar, Class, Lifetimes, Policy, Seconds, Text, WithoutLedger};
 use super::{Faults, judge_name};
 use alloc::vec::Vec;
 use toml::Spanned;
@@ -48,6 +48,9 @@ fn never_stored(class: &RawClass, policy: Policy, rule: &str, faults: &mut Fault
         ("stale_if_error", &class.stale_if_error),
         ("soft_window", &class.soft_window),
         ("ceiling", &class.ceiling),
+        ("snapshot_isolate", &class.snapshot_isolate),
+        ("snapshot_bound", &class.snapshot_bound),
+        ("snapshot_behind", &class.snapshot_behind),
     ];
     let words = [("calendar", &class.calendar), ("without_ledger", &class.without_ledger)];
     let numbers = numbers.iter().filter_map(|(word, value)| Some((*word, value.as_ref()?.span().start)));
@@ -105,9 +108,39 @@ fn lifetimes(class: &RawClass, rule: &str, faults: &mut Faults) -> Lifetimes {
         soft_window: seconds(&class.soft_window).unwrap_or(0),
         calendar,
         without_ledger,
+        snapshot: bounds(class, rule, faults),
     };
     over_ceiling(&lifetimes, seconds(&class.ceiling), at, rule, faults);
     lifetimes
+}
+
+/// How old counters may be: what a receipt promises follows from it.
+fn bounds(class: &RawClass, rule: &str, faults: &mut Faults) -> Bounds {
+    let at = class.name.span().start;
+    let mut needed = |value: &Option<Spanned<u32>>, word: &str| match value.as_ref().map(|value| *value.get_ref()) {
+        Some(seconds) => seconds,
+        None => {
+            faults.add(at, rule, format!("a stored class needs `{word}`, in seconds: purges are promised by it"));
+            1
+        }
+    };
+    let isolate = needed(&class.snapshot_isolate, "snapshot_isolate");
+    let bound = needed(&class.snapshot_bound, "snapshot_bound");
+    let behind = class.snapshot_behind.as_ref().map(|value| *value.get_ref());
+    if bound == 0 {
+        faults.add(at, rule, "snapshot_bound = 0 would ask the ledger for every request: say 1 or more");
+    }
+    if isolate > bound {
+        faults.add(at, rule, format!("snapshot_isolate = {isolate} is over snapshot_bound = {bound}"));
+    }
+    if let Some(behind) = behind.filter(|behind| *behind >= bound) {
+        faults.add(
+            at,
+            rule,
+            format!("snapshot_behind = {behind} is not under snapshot_bound = {bound}: it would never come to that"),
+        );
+    }
+    Bounds { isolate, bound, behind }
 }
 
 /// The ceiling bounds the age that a figure may reach while the origin is well.

@@ -6,10 +6,12 @@ mod classes;
 mod events;
 mod query;
 mod routes;
+mod touches;
 
 use self::classes::classes;
 use self::events::{events, hot_routes_are_invalidated};
 use self::routes::routes;
+use self::touches::invalidations;
 use super::parse::{Fault, RawRules};
 use super::table::{List, NOCACHE, Rules, Text, is_word};
 use alloc::string::{String, ToString};
@@ -57,7 +59,8 @@ pub(super) fn validate(raw: &RawRules) -> Result<Rules, Vec<Fault>> {
         }
     }
     let classes = classes(&raw.class, &mut faults);
-    let routes = routes(raw, &classes, &mut faults);
+    let mut routes = routes(raw, &classes, &mut faults);
+    invalidations(&raw.route, &classes, &mut routes, &mut faults);
     let events = events(&raw.event, &classes, &routes, &mut faults);
     hot_routes_are_invalidated(&raw.route, &routes, &events, &mut faults);
     if !faults.0.is_empty() {

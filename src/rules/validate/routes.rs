@@ -7,7 +7,8 @@ use super::super::table::{
 };
 use super::classes::{KnownClass, over_ceiling};
 use super::query::query;
-use super::{Faults, judge_name};
+use super::touches::judge_tags;
+use super::{Faults, judge_name, texts};
 use crate::names;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -75,6 +76,7 @@ pub(super) fn routes(raw: &RawRules, classes: &[KnownClass], faults: &mut Faults
             path: List::Owned(path),
             class: Text::Owned(class_name.get_ref().clone()),
             disposition,
+            invalidates: None,
         });
     }
     known
@@ -156,6 +158,7 @@ fn forwarded(route: &RawRoute, disposition: Disposition, rule: &str, faults: &mu
         ("content_type", route.content_type.as_ref().map(Spanned::span)),
         ("envelope", route.envelope.as_ref().map(Spanned::span)),
         ("volatile", route.volatile.first().map(Spanned::span)),
+        ("tags", route.tags.first().map(Spanned::span)),
     ];
     for (word, span) in spans {
         if let Some(span) = span {
@@ -219,6 +222,7 @@ fn stored(
             format!("`envelope` and `volatile` are about JSON, and its content_type is `{content_type}`"),
         );
     }
+    judge_tags(&route.tags, rule, faults);
     let query = query(route, path, &raw.dropped_parameters, rule, faults);
     let length = greatest_length(&key, path, &query);
     if length > WITH_PARAMETERS_GREATEST_LENGTH {
@@ -233,6 +237,7 @@ fn stored(
         content_type: Text::Owned(content_type),
         require: envelope.map(requirement),
         volatile: List::Owned(volatile.map(|path| Text::Owned(path.get_ref().clone())).collect()),
+        tags: texts(&route.tags),
     }
 }
 

@@ -1,0 +1,246 @@
+//! The desk at which a ledger is called: each call changes the line and the disk together, or nothing.
+
+use super::line::{Line, Purge};
+use super::order::{Declined, Done, Occasion, Order};
+use crate::epoch::{Epoch, Increment, Scope};
+use crate::key::Tenant;
+use crate::ports::Failure;
+use crate::reach::Reach;
+use crate::rules::Rules;
+use crate::time::{UnixMillis, rfc3339};
+use crate::token::TokenSecret;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+use serde_json::{Map, Value, json};
+
+/// For so long receipts can be asked for, and a repeat of an event is known, in milliseconds.
+pub const REMEMBERED_MS: u64 = 7 * 24 * 60 * 60 * 1000;
+
+/// What a ledger keeps on disk. Everything that one call writes becomes durable together, before its answer leaves.
+pub trait Disk {
+    /// The line, as it was written.
+    ///
+    /// # Errors
+    /// The disk did not answer.
+    fn line(&self) -> Result<Option<String>, Failure>;
+    /// Writes the line.
+    ///
+    /// # Errors
+    /// The disk did not take it.
+    fn write_line(&self, text: &str) -> Result<(), Failure>;
+    /// A receipt, by its id.
+    ///
+    /// # Errors
+    /// The disk did not answer.
+    fn receipt(&self, id: &str) -> Result<Option<String>, Failure>;
+    /// Writes a receipt.
+    ///
+    /// # Errors
+    /// The disk did not take it.
+    fn write_receipt(&self, id: &str, at: UnixMillis, text: &str) -> Result<(), Failure>;
+    /// The message of this id: its digest, and the id of its receipt.
+    ///
+    /// # Errors
+    /// The disk did not answer.
+    fn message(&self, source: &str, id: &str) -> Result<Option<(String, String)>, Failure>;
+    /// The id of the receipt of a message of this digest.
+    ///
+    /// # Errors
+    /// The disk did not answer.
+    fn message_like(&self, source: &str, digest: &str) -> Result<Option<String>, Failure>;
+    /// Writes a message down.
+    ///
+    /// # Errors
+    /// The disk did not take it.
+    fn write_message(&self, message: &Message<'_>) -> Result<(), Failure>;
+    /// Forgets receipts and messages from before this time.
+    ///
+    /// # Errors
+    /// The disk did not do it.
+    fn forget(&self, before: UnixMillis) -> Result<(), Failure>;
+}
+
+/// A message that was acted upon.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    /// Who sent it.
+    pub source: &'a str,
+    /// Its id.
+    pub id: &'a str,
+    /// Of what a repeat must equal.
+    pub digest: &'a str,
+    /// The id of its receipt.
+    pub receipt: &'a str,
+    /// When it came.
+    pub at: UnixMillis,
+}
+
+/// What a ledger knows of its deployment.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// Whose ledger it is.
+    pub tenant: &'a Tenant,
+    /// The policy.
+    pub rules: &'a Rules,
+    /// The deployment's own bound on the age of counters.
+    pub snapshot_at_most: Option<u64>,
+    /// With which its tokens are signed.
+    pub tokens: &'a TokenSecret,
+}
+
+/// A ledger in memory, as it is on disk.
+#[derive(Debug, Default)]
+pub struct Desk {
+    /// Nothing until it was read, or when a write failed half way.
+    line: Option<Line>,
+    /// Of each token, until when its purges are used up.
+    spent: BTreeMap<String, u64>,
+}
+
+impl Desk {
+    /// The counters, encoded. Whoever knows of a promised position gets it.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn counters(&mut self, disk: &impl Disk, now: UnixMillis, at_least: Option<Epoch>) -> Result<String, Failure> {
+        let mut line = self.open(disk, now)?;
+        if line.settle(now, at_least) {
+            disk.write_line(&line.encode())?;
+        }
+        let counters = line.counters().encode();
+        self.line = Some(line);
+        Ok(counters)
+    }
+
+    /// When the increment that is to come is due.
+    #[must_use]
+    pub fn due(&self) -> Option<UnixMillis> {
+        self.line.as_ref().and_then(Line::due)
+    }
+
+    /// Purges, and makes out the receipt under this id.
+    ///
+    /// # Errors
+    /// The disk failed; what of the order is on disk then purges too much at worst.
+    pub fn order(
+        &mut self,
+        disk: &impl Disk,
+        terms: Terms<'_>,
+        order: &Order,
+        id: &str,
+        now: UnixMillis,
+    ) -> Result<Result<Done, Declined>, Failure> {
+        match &order.occasion {
+            Occasion::Call { by, per_minute } => {
+                if let Err(retry_after) = self.spend(by, *per_minute, now) {
+                    return Ok(Err(Declined::TooMany { retry_after }));
+                }
+            }
+            Occasion::Event { source, id, digest, by_digest } => {
+                let before = match disk.message(source, id)? {
+                    Some((other, _)) if other != *digest => return Ok(Err(Declined::Conflict)),
+                    Some((_, receipt)) => Some(receipt),
+                    None if *by_digest => disk.message_like(source, digest)?,
+                    None => None,
+                };
+                let receipt = before.map(|receipt| disk.receipt(&receipt)).transpose()?.flatten();
+                if let Some(receipt) = receipt {
+                    let counters = self.counters(disk, now, None)?;
+                    return Ok(Ok(Done { receipt, is_repeat: true, counters }));
+                }
+            }
+            Occasion::Write => {}
+        }
+        let mut line = self.open(disk, now)?;
+        let reach = |scope: &Scope| Reach::of(terms.rules, scope, terms.snapshot_at_most);
+        let purges = order.scopes.iter().map(|scope| Purge {
+            mode: order.mode,
+            scope: scope.clone(),
+            window: reach(scope).window,
+        });
+        let increment = line.purge(purges.collect(), now);
+        let reach = order.scopes.iter().map(reach).fold(Reach::default(), Reach::and);
+        let receipt = receipt(terms, order, id, increment, reach).to_string();
+        disk.write_line(&line.encode())?;
+        disk.write_receipt(id, now, &receipt)?;
+        if let Occasion::Event { source, id: message, digest, .. } = &order.occasion {
+            disk.write_message(&Message { source, id: message, digest, receipt: id, at: now })?;
+        }
+        let counters = line.counters().encode();
+        self.line = Some(line);
+        Ok(Ok(Done { receipt, is_repeat: false, counters }))
+    }
+
+    /// The line as it is on disk. It is taken out: if a write fails, what is on disk decides.
+    fn open(&mut self, disk: &impl Disk, now: UnixMillis) -> Result<Line, Failure> {
+        if let Some(line) = self.line.take() {
+            return Ok(line);
+        }
+        match disk.line()? {
+            Some(text) => Line::decode(&text).ok_or_else(|| Failure("the ledger on disk cannot be read".to_string())),
+            None => {
+                let line = Line::begin(now);
+                disk.write_line(&line.encode())?;
+                Ok(line)
+            }
+        }
+    }
+
+    /// Takes one purge from a token's minute; if there is none left, says in how many seconds there is.
+    fn spend(&mut self, by: &str, per_minute: u32, now: UnixMillis) -> Result<(), u32> {
+        const MINUTE: u64 = 60_000;
+        let step = MINUTE / u64::from(per_minute.max(1));
+        self.spent.retain(|_, until| *until > now.0 && *until <= now.0.saturating_add(MINUTE));
+        let until = self.spent.get(by).copied().unwrap_or(now.0).saturating_add(step);
+        let over = until.saturating_sub(now.0.saturating_add(MINUTE));
+        if over > 0 {
+            return Err(u32::try_from(over.div_ceil(1000)).unwrap_or(u32::MAX));
+        }
+        _ = self.spent.insert(by.to_string(), until);
+        Ok(())
+    }
+}
+
+/// What is promised: from when on nothing older is served, by the edge and by what it gave to browsers.
+fn receipt(terms: Terms<'_>, order: &Order, id: &str, increment: Increment, reach: Reach) -> Value {
+    let effective = UnixMillis(increment.at.0.saturating_add(reach.effective(order.mode)));
+    let beyond = UnixMillis(effective.0.saturating_add(u64::from(reach.browser).saturating_mul(1000)));
+    let mut receipt = json!({
+        "id": id,
+        "tenant": terms.tenant.as_str(),
+        "mode": order.mode.as_str(),
+        "epoch": increment.epoch,
+        "token": terms.tokens.sign(terms.tenant, increment.epoch),
+        "incremented_at": rfc3339(increment.at),
+        "effective_by": rfc3339(effective),
+        "beyond_by": rfc3339(beyond),
+        "purged": purged(&order.scopes),
+    });
+    if let (Occasion::Event { source, id, .. }, Value::Object(members)) = (&order.occasion, &mut receipt) {
+        _ = members.insert("event".to_string(), json!({ "source": source, "id": id }));
+    }
+    receipt
+}
+
+/// What scopes cover, by name; tags by their marks.
+#[must_use]
+pub fn purged(scopes: &BTreeSet<Scope>) -> Value {
+    let mut names: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for scope in scopes {
+        let (kind, name) = match scope {
+            Scope::Tenant => ("all", ""),
+            Scope::Class(name) => ("classes", name.as_str()),
+            Scope::Route(name) => ("routes", name.as_str()),
+            Scope::Key { key, .. } => ("keys", key.as_str()),
+            Scope::Tag(mark) => ("tags", mark.as_str()),
+        };
+        names.entry(kind).or_default().push(name);
+    }
+    let mut purged = Map::new();
+    for (kind, names) in names {
+        let names = if kind == "all" { Value::Bool(true) } else { names.into_iter().collect() };
+        _ = purged.insert(kind.to_string(), names);
+    }
+    Value::Object(purged)
+}

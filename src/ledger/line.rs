@@ -1,0 +1,223 @@
+//! The line of purges of one ledger: where it stands, and what of a burst is still to come.
+//!
+//! The first purge of a burst happens at once. Those within [`MERGED_MS`] after it share one *trailing* increment,
+//! so that a storm moves the line once a second, and each of them counts from that one. Its position and time are
+//! given when the first of them joins: they are promised, and whoever reads the line afterwards finds them done,
+//! whether or not anything woke the ledger in between.
+
+use crate::epoch::{Counters, Epoch, Increment, Mode, Scope};
+use crate::time::UnixMillis;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+use core::fmt::Write as _;
+
+/// For so long after an increment, purges wait for the next one, in milliseconds.
+pub const MERGED_MS: u64 = 1000;
+
+/// Counters, and the increment that is to come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    counters: Counters,
+    /// When the last increment happened.
+    last: Option<UnixMillis>,
+    trailing: Option<Trailing>,
+}
+
+/// An increment that is promised and has not happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Trailing {
+    increment: Increment,
+    purges: Vec<Purge>,
+}
+
+/// One scope of a purge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Purge {
+    /// How thoroughly.
+    pub mode: Mode,
+    /// What.
+    pub scope: Scope,
+    /// The longest soft window of what it covers, in milliseconds.
+    pub window: u64,
+}
+
+impl Line {
+    /// The line of a ledger that finds nothing written down.
+    #[must_use]
+    pub fn begin(clock: UnixMillis) -> Self {
+        Self { counters: Counters::begin(clock), last: None, trailing: None }
+    }
+
+    /// When the increment that is to come is due.
+    #[must_use]
+    pub fn due(&self) -> Option<UnixMillis> {
+        self.trailing.as_ref().map(|trailing| trailing.increment.at)
+    }
+
+    /// Purges: at once, or with the increment that is to come. Answers which.
+    pub fn purge(&mut self, purges: Vec<Purge>, clock: UnixMillis) -> Increment {
+        _ = self.settle(clock, None);
+        if let Some(trailing) = &mut self.trailing {
+            for purge in purges {
+                if !trailing.purges.contains(&purge) {
+                    trailing.purges.push(purge);
+                }
+            }
+            return trailing.increment;
+        }
+        let waits = self.last.map(|last| UnixMillis(last.0.saturating_add(MERGED_MS)));
+        // A clock that ran back would make it wait for too long.
+        let at = waits.filter(|until| clock < *until && until.0 <= clock.0.saturating_add(MERGED_MS)).unwrap_or(clock);
+        let increment = Increment { epoch: self.counters.next(at), at };
+        self.trailing = Some(Trailing { increment, purges });
+        _ = self.settle(clock, None);
+        increment
+    }
+
+    /// Does what is due by now, or needed now by somebody who knows of position `at_least`. Whether anything was.
+    pub fn settle(&mut self, clock: UnixMillis, at_least: Option<Epoch>) -> bool {
+        let Some(trailing) = &self.trailing else { return false };
+        let Increment { epoch, at } = trailing.increment;
+        let wanted = at_least.is_some_and(|least| self.counters.epoch < least);
+        // A clock that ran back would make it late.
+        if clock < at && !wanted && at.0 <= clock.0.saturating_add(MERGED_MS) {
+            return false;
+        }
+        let at = at.min(clock);
+        for Purge { mode, scope, window } in self.trailing.take().into_iter().flat_map(|trailing| trailing.purges) {
+            self.counters.purge(&scope, mode, Increment { epoch, at }, window);
+        }
+        self.last = Some(at);
+        true
+    }
+
+    /// What has happened by now.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// As a ledger writes it down: when the last increment happened, the one to come with its purges, a line each,
+    /// then an empty line and the counters.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut text = self.last.map_or(0, |last| last.0).to_string();
+        if let Some(Trailing { increment, purges }) = &self.trailing {
+            // Writing to a String cannot fail.
+            _ = write!(text, " {} {}", increment.epoch, increment.at.0);
+            for Purge { mode, scope, window } in purges {
+                _ = write!(text, "\n{} {window} {scope}", mode.as_str());
+            }
+        }
+        text.push_str("\n\n");
+        text.push_str(&self.counters.encode());
+        text
+    }
+
+    /// Reads what [`Line::encode`] wrote. Anything else is nothing.
+    #[must_use]
+    pub fn decode(text: &str) -> Option<Self> {
+        let (head, counters) = text.split_once("\n\n")?;
+        let mut lines = head.split('\n');
+        let mut words = lines.next()?.split(' ');
+        let mut number = || words.next().map(|word| word.parse::<u64>().ok());
+        let last = number()??;
+        let increment = match (number(), number()) {
+            (None, None) => None,
+            (epoch, at) => Some(Increment { epoch: Epoch(epoch??), at: UnixMillis(at??) }),
+        };
+        let mut purges = Vec::new();
+        for line in lines {
+            let mut words = line.splitn(3, ' ');
+            let mode = Mode::parse(words.next()?)?;
+            let window = words.next()?.parse().ok()?;
+            purges.push(Purge { mode, scope: Scope::parse(words.next()?)?, window });
+        }
+        let last = (last > 0).then_some(UnixMillis(last));
+        let trailing = increment.map(|increment| Trailing { increment, purges });
+        Some(Self { counters: Counters::decode(counters)?, last, trailing })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Line, Purge};
+    use crate::epoch::{Covered, Epoch, Increment, Mode, Scope, Standing};
+    use crate::time::UnixMillis;
+
+    const OPS: Covered<'_> = Covered { class: "near", route: "ops", key: "d:ops:v1", marks: "" };
+
+    fn purge(line: &mut Line, route: &str, at: u64) -> (u64, u64) {
+        let purges = vec![Purge { mode: Mode::Hard, scope: Scope::Route(route.into()), window: 10_000 }];
+        let Increment { epoch, at } = line.purge(purges, UnixMillis(at));
+        (epoch.0, at.0)
+    }
+
+    /// What the line says of an entry that was stored at this position.
+    fn standing(line: &Line, head: u64) -> Standing {
+        line.counters().standing(&OPS, Epoch(head))
+    }
+
+    #[test]
+    fn the_first_of_a_burst_happens_at_once_and_the_others_together() {
+        let mut line = Line::begin(UnixMillis(1_000));
+        assert_eq!(purge(&mut line, "ops", 5_000), (5_000, 5_000));
+        assert_eq!(standing(&line, 4_999), Standing::Purged);
+        assert_eq!(purge(&mut line, "ops", 5_001), (6_000, 6_000));
+        assert_eq!(purge(&mut line, "other", 5_999), (6_000, 6_000));
+        assert_eq!((standing(&line, 5_000), line.due()), (Standing::Current, Some(UnixMillis(6_000))));
+        assert!(!line.settle(UnixMillis(5_999), None));
+        assert!(line.settle(UnixMillis(6_000), None));
+        assert_eq!((standing(&line, 5_999), line.due()), (Standing::Purged, None));
+        // The trailing one is the beginning of the next burst.
+        assert_eq!(purge(&mut line, "ops", 6_500), (7_000, 7_000));
+        assert_eq!(purge(&mut line, "ops", 9_000), (9_000, 9_000));
+    }
+
+    #[test]
+    fn what_is_due_has_happened_before_anything_joins_it() {
+        let mut line = Line::begin(UnixMillis(1_000));
+        purge(&mut line, "ops", 5_000);
+        assert_eq!(purge(&mut line, "ops", 5_500), (6_000, 6_000));
+        assert_eq!(purge(&mut line, "ops", 6_001), (7_000, 7_000));
+        assert_eq!(standing(&line, 5_999), Standing::Purged);
+        assert_eq!(standing(&line, 6_000), Standing::Current);
+    }
+
+    #[test]
+    fn whoever_knows_of_a_promised_position_brings_it_about() {
+        let mut line = Line::begin(UnixMillis(1_000));
+        purge(&mut line, "ops", 5_000);
+        purge(&mut line, "ops", 5_100);
+        assert!(!line.settle(UnixMillis(5_200), Some(Epoch(5_000))));
+        assert!(line.settle(UnixMillis(5_200), Some(Epoch(6_000))));
+        assert_eq!((standing(&line, 5_999), standing(&line, 6_000)), (Standing::Purged, Standing::Current));
+        // The next one still has a position of its own.
+        assert_eq!(purge(&mut line, "ops", 5_300), (6_200, 6_200));
+        assert_eq!(purge(&mut line, "ops", 5_300), (6_200, 6_200));
+    }
+
+    #[test]
+    fn a_clock_that_runs_back_makes_nothing_wait() {
+        let mut line = Line::begin(UnixMillis(1_000));
+        purge(&mut line, "ops", 500_000);
+        assert_eq!(purge(&mut line, "ops", 2_000), (500_001, 2_000));
+        assert_eq!(standing(&line, 500_000), Standing::Purged);
+        assert_eq!(purge(&mut line, "ops", 2_500), (500_002, 3_000));
+        assert!(line.settle(UnixMillis(100), None));
+        assert_eq!(standing(&line, 500_001), Standing::Purged);
+    }
+
+    #[test]
+    fn a_line_survives_being_written_and_read() {
+        let mut line = Line::begin(UnixMillis(1_000));
+        assert_eq!(Line::decode(&line.encode()).as_ref(), Some(&line));
+        for at in [5_000, 5_001, 5_002] {
+            purge(&mut line, &format!("ops{at}"), at);
+            assert_eq!(Line::decode(&line.encode()).as_ref(), Some(&line));
+        }
+        for text in ["", "0", "1 2\n\n0", "1 2 3 \n\n", "1 2 3\nx\n\n0", "1\nsoft 1\n\n0", "x\n\n0"] {
+            assert_eq!(Line::decode(text), None, "{text:?}");
+        }
+    }
+}
