@@ -16,8 +16,8 @@ mod rules {
 }
 
 use rules::table::{
-    Accepts, Bounds, Class, Disposition, Effect, Event, Lifetimes, Parameter, Policy, Requirement, Route, Rules, Scalar,
-    Segment, Stored, Text, Touches,
+    Accepts, Bounds, Class, Disposition, Effect, Event, Lifetimes, Parameter, Policy, Requirement, Route, Rules,
+    Scalar, Segment, Stored, Text, Touches,
 };
 use std::{env, fs, path::Path};
 

@@ -65,10 +65,9 @@ pub async fn call<P: Ports>(ports: &P, asked: &str, request: P::Request) -> Resu
         (asked, method) => match (asked.strip_prefix(path::RECEIPTS), method) {
             (Some(id), "GET" | "HEAD") => receipt_call(ports, tenant, id, method == "HEAD").await,
             (Some(_), _) => Err(Problem::new(Kind::Method, "A receipt is read.").with(field::ALLOW, "GET, HEAD")),
-            (None, _) => Err(Problem::new(
-                Kind::NotFound,
-                "The admin plane has POST /cache/purge and GET /cache/receipts/{id}.",
-            )),
+            (None, _) => {
+                Err(Problem::new(Kind::NotFound, "The admin plane has POST /cache/purge and GET /cache/receipts/{id}."))
+            }
         },
     }
 }

@@ -64,7 +64,8 @@ impl OperatorTokens {
             return None;
         }
         let given = Sha256::digest(token.as_bytes());
-        let found = self.0.iter().fold(Choice::from(0), |found, known| found | known.as_slice().ct_eq(given.as_slice()));
+        let found =
+            self.0.iter().fold(Choice::from(0), |found, known| found | known.as_slice().ct_eq(given.as_slice()));
         bool::from(found).then(|| hex(given.get(..4).unwrap_or_default()))
     }
 

@@ -129,7 +129,7 @@ pub struct StoredResponse<B> {
 mod tests {
     use super::{FORMAT, Head};
     use crate::epoch::Epoch;
-    use crate::rules::{Calendar, Lifetimes, WithoutLedger};
+    use crate::rules::{Bounds, Calendar, Lifetimes, WithoutLedger};
     use crate::time::UnixMillis;
 
     fn head() -> Head {
@@ -182,6 +182,7 @@ mod tests {
             soft_window: 0,
             calendar: Calendar::None,
             without_ledger: WithoutLedger::Forward,
+            snapshot: Bounds { isolate: 1, bound: 5, behind: None },
         }
     }
 

@@ -239,11 +239,14 @@ impl Counters {
             Mode::Soft => purges.invalidate(increment, window),
             Mode::Hard | Mode::Erase => purges.hard = purges.hard.max(increment.epoch),
         }
-        if self.purges.keys().filter(|scope| matches!(scope, Scope::Key { .. } | Scope::Tag(_))).count() > SPARSE_AT_MOST {
+        if self.purges.keys().filter(|scope| matches!(scope, Scope::Key { .. } | Scope::Tag(_))).count()
+            > SPARSE_AT_MOST
+        {
             match scope {
-                Scope::Key { route, .. } => self.fold(&Scope::Route(route.clone()), |scope| {
-                    matches!(scope, Scope::Key { route: folded, .. } if folded == route)
-                }),
+                Scope::Key { route, .. } => self.fold(
+                    &Scope::Route(route.clone()),
+                    |scope| matches!(scope, Scope::Key { route: folded, .. } if folded == route),
+                ),
                 Scope::Tag(_) => self.fold(&Scope::Tenant, |scope| matches!(scope, Scope::Tag(_))),
                 Scope::Tenant | Scope::Class(_) | Scope::Route(_) => {}
             }
@@ -310,7 +313,7 @@ impl Purges {
             Some(_) | None => self.soft.push(new),
         }
         while let [oldest, older, ..] = *self.soft {
-            if older.since.0.saturating_add(window) > new.since.0 && self.soft.len() <= LONGEST {
+            if older.since.0.saturating_add(window + window / PARTS) > new.since.0 && self.soft.len() <= LONGEST {
                 break;
             }
             _ = self.soft.remove(0);
@@ -331,6 +334,8 @@ impl Soft {
 mod tests {
     use super::{Counters, Covered, Epoch, Increment, Mode, SPARSE_AT_MOST, Scope, Standing, mark};
     use crate::time::UnixMillis;
+    use alloc::string::ToString as _;
+    use alloc::vec::Vec;
 
     const OPS: Covered<'_> = Covered { class: "near", route: "ops", key: "d:ops:v1", marks: "" };
 
@@ -386,7 +391,10 @@ mod tests {
     fn the_position_only_moves_forward_even_if_the_clock_does_not() {
         let mut counters = Counters::default();
         let mut purge = |at| purge(&mut counters, &Scope::Tenant, Mode::Hard, at);
-        assert_eq!([purge(1_000), purge(1_000), purge(5), purge(9_000)].map(|epoch| epoch.0), [1_000, 1_001, 1_002, 9_000]);
+        assert_eq!(
+            [purge(1_000), purge(1_000), purge(5), purge(9_000)].map(|epoch| epoch.0),
+            [1_000, 1_001, 1_002, 9_000]
+        );
     }
 
     #[track_caller]
@@ -479,7 +487,9 @@ mod tests {
 
     #[test]
     fn what_is_no_counters_is_not_read_as_some() {
-        for text in ["", "x", "-1", "1\n", "1\n2", "1\n2  all", "1\n2 3 tenant", "1\n2 3@ tenant", "1\n2 tenant", "1\n\n"] {
+        for text in
+            ["", "x", "-1", "1\n", "1\n2", "1\n2  all", "1\n2 3 tenant", "1\n2 3@ tenant", "1\n2 tenant", "1\n\n"]
+        {
             assert_eq!(Counters::decode(text), None, "{text:?}");
         }
     }
@@ -493,7 +503,8 @@ mod tests {
 
     #[test]
     fn what_is_no_scope_is_not_read_as_one() {
-        for text in ["", "tenant/", "tenant/a", "class", "class/a/b", "route", "key", "key/a", "tag", "all", "Key/a/b"] {
+        for text in ["", "tenant/", "tenant/a", "class", "class/a/b", "route", "key", "key/a", "tag", "all", "Key/a/b"]
+        {
             assert_eq!(Scope::parse(text), None, "{text}");
         }
     }

@@ -98,7 +98,11 @@ pub async fn fill<P: Ports>(
     }
     let handle = ports.flights().take_off(&question.key, position, ports.now());
     let filled = ask(ports, question, stored, epoch).await;
-    ports.flights().land(&question.key, handle, if let Filled::Stored(fetched) = &filled { Some(fetched) } else { None });
+    ports.flights().land(
+        &question.key,
+        handle,
+        if let Filled::Stored(fetched) = &filled { Some(fetched) } else { None },
+    );
     filled
 }
 

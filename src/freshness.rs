@@ -59,7 +59,7 @@ fn age_value(text: &str) -> Seconds {
 mod tests {
     use super::{freshness, period_end};
     use crate::cache_control::OriginDirectives;
-    use crate::rules::{Calendar, Lifetimes, WithoutLedger};
+    use crate::rules::{Bounds, Calendar, Lifetimes, WithoutLedger};
     use crate::time::UnixMillis;
 
     /// 2026-03-31T23:50:00Z.
@@ -75,6 +75,7 @@ mod tests {
             soft_window: 0,
             calendar,
             without_ledger: WithoutLedger::Forward,
+            snapshot: Bounds { isolate: 1, bound: 5, behind: None },
         }
     }
 

@@ -66,11 +66,15 @@ fn parameters(mut text: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::parse;
+    use alloc::string::String;
 
     #[track_caller]
     fn check(field: &str, expected: Option<&[&str]>) {
         let groups = parse(field);
-        assert_eq!(groups.as_ref().map(|groups| groups.iter().map(String::as_str).collect()), expected.map(<[_]>::to_vec));
+        assert_eq!(
+            groups.as_ref().map(|groups| groups.iter().map(String::as_str).collect()),
+            expected.map(<[_]>::to_vec)
+        );
     }
 
     #[test]
@@ -84,9 +88,21 @@ mod tests {
 
     #[test]
     fn anything_else_is_nothing() {
-        for field in ["orders", "\"orders", "\"a\" \"b\"", "\"a\",", ",\"a\"", "\"a\"; =1", "\"a\";X", "1", "(\"a\")", "\"caf\u{e9}\"",
-            r#""\n""#, "\"a\";x=", "\"\u{7}\""]
-        {
+        for field in [
+            "orders",
+            "\"orders",
+            "\"a\" \"b\"",
+            "\"a\",",
+            ",\"a\"",
+            "\"a\"; =1",
+            "\"a\";X",
+            "1",
+            "(\"a\")",
+            "\"caf\u{e9}\"",
+            r#""\n""#,
+            "\"a\";x=",
+            "\"\u{7}\"",
+        ] {
             check(field, None);
         }
     }

@@ -56,8 +56,7 @@ pub async fn lookup<P: Ports>(
 ) -> Lookup<P::Body> {
     let mut tiers = ports.tiers().iter().filter(|tier| holds(tier.name(), selected.stored));
     let bounds = Bounds::of(&selected.stored.lifetimes, ports.config().snapshot_at_most);
-    let (judge, mut found) =
-        join(judge(ports, tenant, bounds, newer_than), get(ports, tiers.next(), key)).await;
+    let (judge, mut found) = join(judge(ports, tenant, bounds, newer_than), get(ports, tiers.next(), key)).await;
     let mut lookup = Lookup { judge, usable: None, why: Forward::UriMiss, purged: false, on_error: None };
     loop {
         if let Some((tier, stored)) = found {

@@ -190,7 +190,8 @@ async fn from_store<P: Ports>(
     let by_operator = || ports.config().operators.admit(request.header(field::EDGE_AUTHORIZATION).as_deref()).is_some();
     if selected.nocache && by_operator() {
         let filled = fill(ports, &question, selected.stored, Err(Refusal::NoCacheRequest)).await;
-        return Miss { ports, selected, question, asked, why: Forward::Request, purged: false, on_error: None }.answer(filled);
+        return Miss { ports, selected, question, asked, why: Forward::Request, purged: false, on_error: None }
+            .answer(filled);
     }
     let newer_than = request.header(field::X_NEWER_THAN);
     let newer_than = newer_than.and_then(|token| ports.config().tokens.verify(tenant, token.trim()));

@@ -27,7 +27,8 @@ impl Reach {
             Scope::Class(name) => rules.class(name).map(|class| &class.policy),
             Scope::Tenant | Scope::Route(_) | Scope::Key { .. } | Scope::Tag(_) => None,
         };
-        let class = class.and_then(|policy| if let Policy::Store(lifetimes) = policy { Some(*lifetimes) } else { None });
+        let class =
+            class.and_then(|policy| if let Policy::Store(lifetimes) = policy { Some(*lifetimes) } else { None });
         lifetimes.chain(class).fold(Self::default(), |reach, lifetimes| reach.and(Self::single(&lifetimes, at_most)))
     }
 

@@ -1,8 +1,7 @@
 //! Purges that are refused: each with its status and its sentence, and nothing is purged.
 
 use crate::client::{ask, get};
-use crate::fakes::{Asking, Content, Location, World};
-use hotrod_edge::epoch::Counters;
+use crate::fakes::{Asking, Content, Location, TENANT, World};
 
 const OPS: &str = "/api/dashboard/tiles/ops";
 
@@ -11,13 +10,14 @@ fn check_request(purge: Asking, status: u16, sentence: &str) {
     let world = World::new();
     let location = Location::new(&world);
     assert_eq!(get(&location, OPS).origin_requests, 1);
+    let before = world.counters(TENANT);
     let refused = ask(&location, purge);
     assert_eq!((refused.status, refused.origin_requests), (status, 0), "{}", refused.text());
     assert_eq!(refused.field("content-type"), Some("application/problem+json"));
     assert_eq!(refused.field("cache-control"), Some("no-store"));
     let detail = refused.json()["detail"].as_str().unwrap_or_default().to_string();
     assert_eq!(detail, format!("{sentence} Nothing was purged."));
-    assert_eq!(*world.counters.borrow(), Counters::default(), "the ledger was told something");
+    assert_eq!(world.counters(TENANT), before, "the ledger was told something");
     let tile = get(&location, OPS);
     assert_eq!((tile.origin_requests, tile.cache_status()), (0, "hit; ttl=300; detail=edge"));
 }

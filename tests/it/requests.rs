@@ -5,7 +5,8 @@ use crate::fakes::{Asking, Location, Scripted, World};
 use crate::random::{Random, cases};
 use crate::table::entries;
 use hotrod_edge::rules::{
-    Accepts, Calendar, Class, Disposition, Lifetimes, Parameter, Policy, Route, Rules, Segment, Stored, WithoutLedger,
+    Accepts, Bounds, Calendar, Class, Disposition, Lifetimes, Parameter, Policy, Route, Rules, Segment, Stored,
+    WithoutLedger,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -137,6 +138,7 @@ fn paths_and_rules() -> (Vec<String>, Rc<Rules>) {
         soft_window: 0,
         calendar: Calendar::None,
         without_ledger: WithoutLedger::Forward,
+        snapshot: Bounds { isolate: 1, bound: 5, behind: None },
     };
     rules.classes.to_mut().push(Class { name: text("kinds"), policy: Policy::Store(lifetimes) });
     let parameter = |name: &str, accepts, default: Option<&str>| Parameter {
@@ -166,7 +168,9 @@ fn paths_and_rules() -> (Vec<String>, Rc<Rules>) {
             content_type: text("application/json"),
             require: None,
             volatile: Vec::new().into(),
+            tags: Vec::new().into(),
         }),
+        invalidates: None,
     });
     let mut paths: Vec<String> =
         entries().iter().map(|entry| entry.url.split('?').next().unwrap_or_default().to_string()).collect();

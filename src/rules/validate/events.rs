@@ -32,9 +32,12 @@ pub(super) fn events(raw: &[RawEvent], classes: &[KnownClass], routes: &[Route],
             }
             (true, true) | (false, false) => {}
         }
-        for (topic, word) in event.shopify.iter().map(|topic| (topic, "shopify")).chain(
-            event.chatwoot.iter().map(|topic| (topic, "chatwoot")),
-        ) {
+        for (topic, word) in event
+            .shopify
+            .iter()
+            .map(|topic| (topic, "shopify"))
+            .chain(event.chatwoot.iter().map(|topic| (topic, "chatwoot")))
+        {
             if !taken.insert((word, topic.get_ref().clone())) {
                 let sentence = format!("{word} topic `{}` means another event already", topic.get_ref());
                 faults.add(topic.span().start, &rule, sentence);

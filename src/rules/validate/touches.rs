@@ -89,7 +89,11 @@ pub(super) fn invalidations(raw: &[RawRoute], classes: &[KnownClass], routes: &m
         match route.disposition {
             Disposition::Bypass => route.invalidates = Some(touches),
             Disposition::Live | Disposition::Store(_) => {
-                faults.add(at, &rule, String::from("`invalidates` belongs on a route of a class that is bypassed: what is written to"));
+                faults.add(
+                    at,
+                    &rule,
+                    String::from("`invalidates` belongs on a route of a class that is bypassed: what is written to"),
+                );
             }
         }
     }

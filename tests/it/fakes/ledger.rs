@@ -1,12 +1,18 @@
-//! The ledger: the counters that the Durable Object keeps, and what can be wrong with the way to it.
+//! The ledgers: the production code of a Durable Object on a disk in memory, and what can be wrong with the way to it.
 
 use super::{Point, World};
-use hotrod_edge::epoch::{Counters, Epoch, Scope};
+use hotrod_edge::epoch::{Counters, Epoch};
 use hotrod_edge::key::Tenant;
-use hotrod_edge::ports::{Failure, Ledger};
+use hotrod_edge::ledger::desk::{Desk, Disk, Message, Terms};
+use hotrod_edge::ledger::order::{Declined, Done, Order, decode_answer, encode_answer};
+use hotrod_edge::ports::{Failure, Ledger, Told};
+use hotrod_edge::rules::Rules;
+use hotrod_edge::snapshot::Snapshot;
 use hotrod_edge::time::UnixMillis;
+use hotrod_edge::token::TokenSecret;
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// What is wrong with the ledger.
@@ -17,37 +23,145 @@ pub enum LedgerFault {
     None,
     /// No answer to anything.
     Fails,
-    /// A purge is written down, and no answer to it arrives.
+    /// An order is carried out, and no answer to it arrives.
     AnswerLost,
+    /// It does not answer, and does not say so either.
+    Hangs,
 }
 
-/// The ledger of the one tenant.
-pub struct FakeLedger(pub Rc<World>);
+/// What a ledger has on disk.
+#[derive(Debug, Default)]
+pub struct MemoryDisk {
+    line: RefCell<Option<String>>,
+    receipts: RefCell<BTreeMap<String, (UnixMillis, String)>>,
+    messages: RefCell<Vec<(String, String, String, String, UnixMillis)>>,
+    /// Whether it takes nothing more.
+    pub is_full: Cell<bool>,
+}
+
+impl MemoryDisk {
+    fn write(&self) -> Result<(), Failure> {
+        if self.is_full.get() { Err(Failure("the disk is full".to_string())) } else { Ok(()) }
+    }
+}
+
+impl Disk for MemoryDisk {
+    fn line(&self) -> Result<Option<String>, Failure> {
+        Ok(self.line.borrow().clone())
+    }
+
+    fn write_line(&self, text: &str) -> Result<(), Failure> {
+        self.write()?;
+        self.line.replace(Some(text.to_string()));
+        Ok(())
+    }
+
+    fn receipt(&self, id: &str) -> Result<Option<String>, Failure> {
+        Ok(self.receipts.borrow().get(id).map(|(_, text)| text.clone()))
+    }
+
+    fn write_receipt(&self, id: &str, at: UnixMillis, text: &str) -> Result<(), Failure> {
+        self.write()?;
+        self.receipts.borrow_mut().insert(id.to_string(), (at, text.to_string()));
+        Ok(())
+    }
+
+    fn message(&self, source: &str, id: &str) -> Result<Option<(String, String)>, Failure> {
+        let messages = self.messages.borrow();
+        let found = messages.iter().find(|message| message.0 == source && message.1 == id);
+        Ok(found.map(|(_, _, digest, receipt, _)| (digest.clone(), receipt.clone())))
+    }
+
+    fn message_like(&self, source: &str, digest: &str) -> Result<Option<String>, Failure> {
+        let messages = self.messages.borrow();
+        let found = messages.iter().find(|message| message.0 == source && message.2 == digest);
+        Ok(found.map(|(_, _, _, receipt, _)| receipt.clone()))
+    }
+
+    fn write_message(&self, message: &Message<'_>) -> Result<(), Failure> {
+        self.write()?;
+        let Message { source, id, digest, receipt, at } = *message;
+        let words = [source, id, digest, receipt].map(str::to_string);
+        let [source, id, digest, receipt] = words;
+        self.messages.borrow_mut().push((source, id, digest, receipt, at));
+        Ok(())
+    }
+
+    fn forget(&self, before: UnixMillis) -> Result<(), Failure> {
+        self.receipts.borrow_mut().retain(|_, (at, _)| *at >= before);
+        self.messages.borrow_mut().retain(|message| message.4 >= before);
+        Ok(())
+    }
+}
+
+/// A Durable Object: what it has in memory, and on disk.
+#[derive(Debug, Default)]
+pub struct Object {
+    pub desk: RefCell<Desk>,
+    pub disk: MemoryDisk,
+}
+
+impl Object {
+    /// Whatever was in memory is gone.
+    pub fn restart(&self) {
+        self.desk.take();
+    }
+}
+
+/// The ledgers as the path sees them.
+pub struct FakeLedger {
+    pub world: Rc<World>,
+    pub rules: Rc<Rules>,
+    pub tokens: TokenSecret,
+}
 
 fn failure() -> Failure {
     Failure("the ledger does not answer".to_string())
 }
 
-impl Ledger for FakeLedger {
-    async fn counters(&self, _tenant: &Tenant) -> Result<Counters, Failure> {
-        self.0.arrive(Point::LedgerRead).await;
-        if self.0.ledger_fault.get() == LedgerFault::Fails {
-            return Err(failure());
+impl FakeLedger {
+    async fn arrive(&self, point: Point) -> Result<(), Failure> {
+        self.world.arrive(point).await;
+        match self.world.ledger_fault.get() {
+            LedgerFault::Fails => Err(failure()),
+            LedgerFault::Hangs => std::future::pending().await,
+            LedgerFault::None | LedgerFault::AnswerLost => Ok(()),
         }
-        // As on the wire: what cannot be read back is a failure there too.
-        let text = serde_json::to_string(&*self.0.counters.borrow()).map_err(|_| failure())?;
-        self.0.arrive(Point::LedgerAnswer).await;
-        Counters::decode(&text).ok_or_else(failure)
+    }
+}
+
+impl Ledger for FakeLedger {
+    async fn counters(&self, tenant: &Tenant, at_least: Option<Epoch>) -> Result<Told, Failure> {
+        let asked_at = UnixMillis(self.world.now());
+        self.world.ledger_questions.set(self.world.ledger_questions.get() + 1);
+        self.arrive(Point::LedgerRead).await?;
+        let object = self.world.object(tenant);
+        let text = object.desk.borrow_mut().counters(&object.disk, UnixMillis(self.world.now()), at_least)?;
+        self.world.arrive(Point::LedgerAnswer).await;
+        let counters = Counters::decode(&text).ok_or_else(failure)?;
+        Ok(Told { snapshot: Snapshot { counters, asked_at }, first: true })
     }
 
-    async fn purge(&self, _tenant: &Tenant, scopes: &BTreeSet<Scope>) -> Result<Epoch, Failure> {
-        if self.0.ledger_fault.get() == LedgerFault::Fails {
-            return Err(failure());
-        }
-        let epoch = self.0.counters.borrow_mut().purge(scopes, UnixMillis(self.0.now()));
-        match self.0.ledger_fault.get() {
+    async fn order(&self, tenant: &Tenant, order: &Order) -> Result<Result<Done, Declined>, Failure> {
+        // As on the wire: what cannot be read back is a failure there too.
+        let order = Order::decode(&order.encode()).ok_or_else(failure)?;
+        self.arrive(Point::LedgerOrder).await?;
+        let object = self.world.object(tenant);
+        let terms = Terms { tenant, rules: &self.rules, snapshot_at_most: None, tokens: &self.tokens };
+        let id = format!("{}~{}", tenant.as_str(), self.world.serial());
+        let now = UnixMillis(self.world.now());
+        let answer = object.desk.borrow_mut().order(&object.disk, terms, &order, &id, now)?;
+        self.world.arrive(Point::LedgerOrdered).await;
+        match self.world.ledger_fault.get() {
             LedgerFault::AnswerLost => Err(failure()),
-            LedgerFault::None | LedgerFault::Fails => Ok(epoch),
+            LedgerFault::None | LedgerFault::Fails | LedgerFault::Hangs => {
+                decode_answer(&encode_answer(&answer)).ok_or_else(failure)
+            }
         }
+    }
+
+    async fn receipt(&self, tenant: &Tenant, id: &str) -> Result<Option<String>, Failure> {
+        self.arrive(Point::LedgerRead).await?;
+        self.world.object(tenant).disk.receipt(id)
     }
 }

@@ -3,19 +3,22 @@
 //! A [`World`] is what there is once: the clock, Workers KV, the ledger, the origin. A [`Location`] is one data
 //! centre in it, with its own Cache API store. Every operation passes [`World::arrive`], where a test can hold it.
 
+mod isolate;
 mod ledger;
 mod message;
 mod origin;
 mod tier;
 
-pub use ledger::LedgerFault;
+pub use isolate::Shelf;
+pub use ledger::{LedgerFault, Object};
 pub use message::{Asking, Bytes, Content};
 pub use origin::{OriginFault, Script, Scripted, edited};
 pub use tier::{GetFault, PutFault, Store};
 
 use crate::tasks::{step_aside, until};
 use hotrod_edge::config::Config;
-use hotrod_edge::epoch::Counters;
+use hotrod_edge::key::Tenant;
+use hotrod_edge::ledger::desk::Disk as _;
 use hotrod_edge::ports::{Failure, Incident, Ports, TierName};
 use hotrod_edge::rules::{Rules, compiled};
 use hotrod_edge::time::UnixMillis;
@@ -31,6 +34,8 @@ pub const TENANT: &str = "shop.test";
 pub const HOST: &str = "dash.test";
 /// What the origin knows the edge by.
 pub const SECRET: &str = "the-origin-secret";
+/// With which epoch tokens are signed.
+pub const EPOCH_SECRET: &str = "the-epoch-secret-of-tests";
 /// An operator's token.
 pub const TOKEN: &str = "an-operators-token";
 /// 2026-03-31T00:00:00Z.
@@ -44,6 +49,14 @@ pub enum Point {
     LedgerRead,
     /// After it did, before the reader has them.
     LedgerAnswer,
+    /// Before the ledger carries an order out.
+    LedgerOrder,
+    /// After it did, before whoever gave it hears of it.
+    LedgerOrdered,
+    /// Before the data centre's copy of the counters is read.
+    SharedGet,
+    /// Before it is put.
+    SharedPut,
     /// Before the Cache API looks.
     EdgeGet,
     /// Before Workers KV looks.
@@ -65,7 +78,9 @@ pub enum Point {
 pub struct World {
     now: Cell<u64>,
     pub kv: Rc<Store>,
-    pub counters: RefCell<Counters>,
+    objects: RefCell<BTreeMap<Tenant, Rc<Object>>>,
+    /// How often a ledger was asked for its counters.
+    pub ledger_questions: Cell<usize>,
     pub ledger_fault: Cell<LedgerFault>,
     pub origin: Script,
     incidents: RefCell<BTreeMap<Incident, u64>>,
@@ -101,6 +116,22 @@ impl World {
         self.now.set(self.now() + millis);
     }
 
+    /// A tenant's Durable Object.
+    pub fn object(&self, tenant: &Tenant) -> Rc<Object> {
+        self.objects.borrow_mut().entry(tenant.clone()).or_default().clone()
+    }
+
+    /// A tenant's counters as they are on disk.
+    pub fn counters(&self, tenant: &str) -> Option<String> {
+        self.object(&Tenant::new(tenant).expect("a tenant")).disk.line().expect("a disk in memory")
+    }
+
+    /// A number that was not given before.
+    pub fn serial(&self) -> u64 {
+        self.request_ids.set(self.request_ids.get() + 1);
+        self.request_ids.get()
+    }
+
     /// Holds the next operation that arrives at `point`, until [`World::release`].
     pub fn hold(&self, point: Point) {
         self.hold.set(Some(point));
@@ -132,12 +163,15 @@ impl World {
     }
 }
 
-/// One data centre, as the path sees it.
+/// One isolate in one data centre, as the path sees it.
 pub struct Location {
     pub world: Rc<World>,
     pub edge: Rc<Store>,
+    pub shelf: Rc<Shelf>,
     tiers: [tier::FakeTier; 2],
     ledger: ledger::FakeLedger,
+    snapshots: isolate::FakeSnapshots,
+    flights: isolate::FakeFlights,
     origin: origin::FakeOrigin,
     config: Config,
     /// The compiled ones, if there are no others.
@@ -154,16 +188,33 @@ impl Location {
     }
 
     pub fn with(world: &Rc<World>, tenant: &str, rules: Option<Rc<Rules>>) -> Rc<Self> {
-        let edge = Rc::<Store>::default();
+        Self::of(world, tenant, rules, Rc::default(), Rc::default())
+    }
+
+    /// Another isolate of the same data centre.
+    pub fn beside(other: &Self) -> Rc<Self> {
+        let tenant = other.config.access.admit().expect("one tenant").as_str();
+        Self::of(&other.world, tenant, other.rules.clone(), other.edge.clone(), other.shelf.clone())
+    }
+
+    fn of(world: &Rc<World>, tenant: &str, rules: Option<Rc<Rules>>, edge: Rc<Store>, shelf: Rc<Shelf>) -> Rc<Self> {
+        let config = config(tenant);
         let tier = |name, store| tier::FakeTier { name, store, world: world.clone() };
         Rc::new(Self {
             tiers: [tier(TierName::Edge, edge.clone()), tier(TierName::Kv, world.kv.clone())],
-            ledger: ledger::FakeLedger(world.clone()),
+            ledger: ledger::FakeLedger {
+                world: world.clone(),
+                rules: rules.clone().unwrap_or_else(|| Rc::new(compiled().clone())),
+                tokens: config.tokens.clone(),
+            },
+            snapshots: isolate::FakeSnapshots { world: world.clone(), own: RefCell::default(), shelf: shelf.clone() },
+            flights: isolate::FakeFlights::default(),
             origin: origin::FakeOrigin(world.clone()),
-            config: config(tenant),
+            config,
             rules,
             world: world.clone(),
             edge,
+            shelf,
         })
     }
 }
@@ -177,6 +228,7 @@ fn config(tenant: &str) -> Config {
             "HOSTS" => "dash.test localhost",
             "OPERATOR_TOKENS_SHA256" => return Some(validation::digest(TOKEN.as_bytes())),
             "ORIGIN_SECRET" => SECRET,
+            "EPOCH_SECRET" => EPOCH_SECRET,
             _ => return None,
         };
         Some(value.to_string())
@@ -189,15 +241,21 @@ impl Ports for Location {
     type Request = Asking;
     type Tier = tier::FakeTier;
     type Ledger = ledger::FakeLedger;
+    type Snapshots = isolate::FakeSnapshots;
+    type Flights = isolate::FakeFlights;
     type Origin = origin::FakeOrigin;
 
     fn now(&self) -> UnixMillis {
         UnixMillis(self.world.now())
     }
 
+    async fn sleep(&self, millis: u64) {
+        let end = self.world.now() + millis;
+        until(|| self.world.now() >= end).await;
+    }
+
     fn request_id(&self) -> String {
-        self.world.request_ids.set(self.world.request_ids.get() + 1);
-        format!("request-{}", self.world.request_ids.get())
+        format!("request-{}", self.world.serial())
     }
 
     fn rules(&self) -> &Rules {
@@ -214,6 +272,14 @@ impl Ports for Location {
 
     fn ledger(&self) -> &Self::Ledger {
         &self.ledger
+    }
+
+    fn snapshots(&self) -> &Self::Snapshots {
+        &self.snapshots
+    }
+
+    fn flights(&self) -> &Self::Flights {
+        &self.flights
     }
 
     fn origin(&self) -> &Self::Origin {

@@ -1,0 +1,113 @@
+//! What an isolate and its data centre keep beside the stores: copies of counters, and questions under way.
+
+use super::{Point, World};
+use crate::tasks::until;
+use hotrod_edge::epoch::Epoch;
+use hotrod_edge::fill::Fetched;
+use hotrod_edge::key::{CacheKey, Tenant};
+use hotrod_edge::ports::{Failure, Flights, InFlight, Snapshots};
+use hotrod_edge::snapshot::{Held, Snapshot};
+use hotrod_edge::time::UnixMillis;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// A data centre's copies, encoded as they are kept.
+#[derive(Debug, Default)]
+pub struct Shelf {
+    copies: RefCell<BTreeMap<Tenant, String>>,
+    /// Whether it answers nothing.
+    pub fails: Cell<bool>,
+}
+
+impl Shelf {
+    /// Forgets everything, as an eviction or a zone purge does.
+    pub fn clear(&self) {
+        self.copies.borrow_mut().clear();
+    }
+
+    /// What is there, in order.
+    pub fn texts(&self) -> Vec<String> {
+        self.copies.borrow().values().cloned().collect()
+    }
+}
+
+/// Copies of counters, as the path sees them.
+pub struct FakeSnapshots {
+    pub world: Rc<World>,
+    pub own: RefCell<BTreeMap<Tenant, Held>>,
+    pub shelf: Rc<Shelf>,
+}
+
+impl Snapshots for FakeSnapshots {
+    fn own(&self, tenant: &Tenant) -> Option<Held> {
+        self.own.borrow().get(tenant).cloned()
+    }
+
+    fn keep(&self, tenant: &Tenant, held: Held) {
+        self.own.borrow_mut().insert(tenant.clone(), held);
+    }
+
+    async fn shared(&self, tenant: &Tenant) -> Result<Option<Snapshot>, Failure> {
+        self.world.arrive(Point::SharedGet).await;
+        if self.shelf.fails.get() {
+            return Err(Failure("the cache does not answer".to_string()));
+        }
+        Ok(self.shelf.copies.borrow().get(tenant).and_then(|text| Snapshot::decode(text)))
+    }
+
+    async fn share(&self, tenant: &Tenant, snapshot: &Snapshot) -> Result<(), Failure> {
+        self.world.arrive(Point::SharedPut).await;
+        if self.shelf.fails.get() {
+            return Err(Failure("the cache does not answer".to_string()));
+        }
+        self.shelf.copies.borrow_mut().insert(tenant.clone(), snapshot.encode());
+        Ok(())
+    }
+}
+
+/// How a question ended, when it did.
+type Landing = Rc<RefCell<Option<Option<Fetched>>>>;
+
+/// The questions under way in one isolate.
+#[derive(Default)]
+pub struct FakeFlights {
+    flights: RefCell<BTreeMap<CacheKey, (Epoch, UnixMillis, Landing)>>,
+}
+
+impl FakeFlights {
+    /// The keys that are being asked for, each with its position and since when.
+    pub fn under_way_now(&self) -> Vec<(String, Epoch, UnixMillis)> {
+        let flights = self.flights.borrow();
+        flights.iter().map(|(key, (epoch, since, _))| (key.as_str().to_string(), *epoch, *since)).collect()
+    }
+}
+
+impl Flights for FakeFlights {
+    type Handle = Landing;
+
+    fn under_way(&self, key: &CacheKey) -> Option<InFlight<Landing>> {
+        let flights = self.flights.borrow();
+        let (epoch, since, landing) = flights.get(key)?;
+        Some(InFlight { epoch: *epoch, since: *since, handle: landing.clone() })
+    }
+
+    fn take_off(&self, key: &CacheKey, epoch: Epoch, now: UnixMillis) -> Landing {
+        let landing = Landing::default();
+        self.flights.borrow_mut().insert(key.clone(), (epoch, now, landing.clone()));
+        landing
+    }
+
+    fn land(&self, key: &CacheKey, handle: Landing, fetched: Option<&Fetched>) {
+        handle.replace(Some(fetched.cloned()));
+        let mut flights = self.flights.borrow_mut();
+        if flights.get(key).is_some_and(|(_, _, landing)| Rc::ptr_eq(landing, &handle)) {
+            flights.remove(key);
+        }
+    }
+
+    async fn landed(&self, handle: Landing) -> Option<Fetched> {
+        until(|| handle.borrow().is_some()).await;
+        handle.borrow().clone().flatten()
+    }
+}
