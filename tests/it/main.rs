@@ -3,6 +3,7 @@
 
 mod client;
 mod documents;
+mod explorer;
 mod fakes;
 mod faults;
 mod purges;

@@ -122,6 +122,7 @@ fn failure() -> Failure {
 impl FakeLedger {
     async fn arrive(&self, point: Point) -> Result<(), Failure> {
         self.world.arrive(point).await;
+        self.world.gates.saw(self.world.ledger_fault.get() == LedgerFault::None);
         match self.world.ledger_fault.get() {
             LedgerFault::Fails => Err(failure()),
             LedgerFault::Hangs => std::future::pending().await,
@@ -137,6 +138,7 @@ impl Ledger for FakeLedger {
         self.arrive(Point::LedgerRead).await?;
         let object = self.world.object(tenant);
         let text = object.desk.borrow_mut().counters(&object.disk, UnixMillis(self.world.now()), at_least)?;
+        self.world.gates.saw(&text);
         self.world.arrive(Point::LedgerAnswer).await;
         let counters = Counters::decode(&text).ok_or_else(failure)?;
         Ok(Told { snapshot: Snapshot { counters, asked_at }, first: true })
@@ -151,6 +153,7 @@ impl Ledger for FakeLedger {
         let id = format!("{}~{}", tenant.as_str(), self.world.serial());
         let now = UnixMillis(self.world.now());
         let answer = object.desk.borrow_mut().order(&object.disk, terms, &order, &id, now)?;
+        self.world.gates.saw(answer.as_ref().map(|done| &done.counters).ok());
         self.world.arrive(Point::LedgerOrdered).await;
         match self.world.ledger_fault.get() {
             LedgerFault::AnswerLost => Err(failure()),

@@ -7,6 +7,7 @@ use hotrod_edge::ports::{Body, Failure, Tier, TierName};
 use serde::Deserialize;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
 /// What is wrong with lookups.
@@ -39,7 +40,7 @@ pub enum PutFault {
     Late,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 struct Entry {
     head: String,
     body: Bytes,
@@ -91,6 +92,12 @@ impl Store {
     }
 }
 
+impl Hash for Store {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.values.borrow().hash(state);
+    }
+}
+
 /// A tier of one location.
 pub struct FakeTier {
     pub name: TierName,
@@ -121,6 +128,7 @@ impl Tier for FakeTier {
             }
         };
         let values = self.store.values.borrow();
+        self.world.gates.saw((back, values.get(key.as_str())));
         let Some(entry) = values.get(key.as_str()).and_then(|values| values.iter().rev().nth(back)) else {
             return Ok(None);
         };
