@@ -18,9 +18,9 @@ pub struct Note {
 
 impl Note {
     pub fn of(world: &World) -> Self {
-        let epoch = world.counters(TENANT).map_or(u64::MAX, |text| {
-            Line::decode(&text).map_or(0, |line| line.counters().epoch.0)
-        });
+        let epoch = world
+            .counters(TENANT)
+            .map_or(u64::MAX, |text| Line::decode(&text).map_or(0, |line| line.counters().epoch.0));
         Self { now: world.now(), epoch, fetched: world.origin.count() }
     }
 }

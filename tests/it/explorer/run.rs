@@ -91,7 +91,9 @@ impl Run {
         if to_come && open < ACTORS {
             offer(Step::Begin, switched);
         }
-        if to_come || open > 0 {
+        // What comes after the last answer is seen by nobody: it only has to end.
+        let is_watched = to_come || self.actors.iter().any(|actor| !actor.answered);
+        if is_watched {
             for at in self.instants() {
                 offer(Step::Time(at), self.left.time());
             }
@@ -102,17 +104,26 @@ impl Run {
             }
         }
         // Whoever only waits for time to pass gets it.
-        if waiting.is_empty() && open > 0 && let Some(at) = self.world.gates.next_alarm(self.world.now()) {
+        if waiting.is_empty()
+            && open > 0
+            && let Some(at) = self.world.gates.next_alarm(self.world.now())
+        {
             offer(Step::Time(at), Some(self.left));
         }
+        choices.truncate(if is_watched { choices.len() } else { 1 });
         choices
     }
 
     /// The times at which something may turn.
     fn instants(&self) -> BTreeSet<u64> {
         let now = self.world.now();
-        let asked_at: Vec<u64> = self.locations.iter().flat_map(|location| location.asked_at()).map(|at| at.0).collect();
-        let bounds = self.plan.tasks.iter().filter_map(|task| if let Task::Get { key, .. } = task { Some(key.bound()) } else { None });
+        let asked_at: Vec<u64> =
+            self.locations.iter().flat_map(|location| location.asked_at()).map(|at| at.0).collect();
+        let bounds = self
+            .plan
+            .tasks
+            .iter()
+            .filter_map(|task| if let Task::Get { key, .. } = task { Some(key.bound()) } else { None });
         let copies = bounds.flat_map(|bound| asked_at.iter().map(move |at| at + bound));
         let due = self.world.object(&tenant()).desk.borrow().due();
         let over = self.promises.made.iter().map(|promise| promise.effective_by + 1);
@@ -222,7 +233,9 @@ impl Run {
         }
         for index in 0..self.actors.len() {
             let actor = &mut self.actors[index];
-            if !actor.answered && let Some(seen) = actor.open.answer() {
+            if !actor.answered
+                && let Some(seen) = actor.open.answer()
+            {
                 actor.answered = true;
                 let said = seen.serial().map_or(String::new(), |serial| format!(", answer {serial} of the origin"));
                 self.log.push(format!("{index} is answered {} {}{said}", seen.status, seen.cache_status()));
