@@ -5,6 +5,7 @@ use super::promise::{Asked, Note, Promises};
 use crate::client::Open;
 use crate::fakes::{GetFault, LedgerFault, Location, OriginFault, Point, PutFault, TENANT, Waiting, World};
 use hotrod_edge::key::Tenant;
+use hotrod_edge::time::UnixMillis;
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::rc::Rc;
@@ -52,12 +53,18 @@ pub struct Run {
     /// Who moved last.
     turn: usize,
     pub left: Budget,
-    pub log: Vec<String>,
+    /// The steps so far, in words, if somebody wants them.
+    pub log: Option<Vec<String>>,
 }
 
 impl Run {
     pub fn new(plan: &'static Plan, budget: Budget) -> Self {
         let world = World::new();
+        // The ledger is older than everything that happens here.
+        let object = world.object(&tenant());
+        let opened = object.desk.borrow_mut().counters(&object.disk, UnixMillis(world.now()), None);
+        opened.expect("a disk in memory");
+        world.pass(10_000);
         let first = Location::new(&world);
         let locations = [first.clone(), Location::beside(&first), Location::new(&world)];
         for task in plan.before {
@@ -67,8 +74,8 @@ impl Run {
         world.gates.close();
         let mut promises = Promises::default();
         promises.note(&Note::of(&world));
-        let (actors, log, turn) = (Vec::new(), Vec::new(), usize::MAX);
-        Self { plan, world, locations, actors, promises, restarts: 0, turn, left: budget, log }
+        let (actors, turn) = (Vec::new(), usize::MAX);
+        Self { plan, world, locations, actors, promises, restarts: 0, turn, left: budget, log: None }
     }
 
     /// What may happen next, the least surprising first.
@@ -133,8 +140,7 @@ impl Run {
 
     /// Makes one step. What it breaks, if it breaks something.
     pub fn take(&mut self, choice: Choice) -> Result<(), String> {
-        let line = self.shown(choice.step);
-        self.log.push(line);
+        self.say(|run| run.shown(choice.step));
         self.left = choice.left;
         match choice.step {
             Step::Begin => self.begin(),
@@ -237,8 +243,6 @@ impl Run {
                 && let Some(seen) = actor.open.answer()
             {
                 actor.answered = true;
-                let said = seen.serial().map_or(String::new(), |serial| format!(", answer {serial} of the origin"));
-                self.log.push(format!("{index} is answered {} {}{said}", seen.status, seen.cache_status()));
                 let verdict = match *actor.task {
                     Task::Get { at, key, .. } => self.promises.judge(at, key, &actor.asked, &seen),
                     Task::Purge { .. } => self.promises.add(*actor.task, &actor.asked, &seen),
@@ -278,6 +282,14 @@ impl Run {
         waiting.sort_unstable();
         waiting.hash(&mut state);
         state.finish()
+    }
+
+    /// Notes what is happening.
+    fn say(&mut self, words: impl FnOnce(&Self) -> String) {
+        if self.log.is_some() {
+            let words = words(self);
+            self.log.get_or_insert_default().push(words);
+        }
     }
 
     fn shown(&self, step: Step) -> String {

@@ -35,11 +35,9 @@ pub fn explore(plan: &'static Plan, budget: Budget) -> Result<Explored, Violatio
     loop {
         let mut run = Run::new(plan, budget);
         explored.executions += 1;
-        for place in &way {
-            step(&mut run, place.choices[place.next])?;
-        }
         explored.steps += way.len();
-        loop {
+        let mut outcome = way.iter().try_for_each(|place| run.take(place.choices[place.next]));
+        while outcome.is_ok() {
             let budgets = seen.entry(run.state()).or_default();
             if budgets.iter().any(|other| other.holds(run.left)) {
                 break;
@@ -49,13 +47,16 @@ pub fn explore(plan: &'static Plan, budget: Budget) -> Result<Explored, Violatio
             budgets.push(run.left);
             let choices = run.choices();
             let Some(first) = choices.first().copied() else {
-                run.end().map_err(|sentence| Violation { log: run.log.clone(), sentence })?;
+                outcome = run.end();
                 break;
             };
             way.push(Place { choices, next: 0 });
             explored.steps += 1;
             explored.depth = explored.depth.max(way.len());
-            step(&mut run, first)?;
+            outcome = run.take(first);
+        }
+        if let Err(sentence) = outcome {
+            return Err(Violation { log: told(plan, budget, &way), sentence });
         }
         while let Some(place) = way.last_mut() {
             place.next += 1;
@@ -70,8 +71,13 @@ pub fn explore(plan: &'static Plan, budget: Budget) -> Result<Explored, Violatio
     }
 }
 
-fn step(run: &mut Run, choice: Choice) -> Result<(), Violation> {
-    run.take(choice).map_err(|sentence| Violation { log: run.log.clone(), sentence })
+/// An execution once more, in words.
+fn told(plan: &'static Plan, budget: Budget, way: &[Place]) -> Vec<String> {
+    let mut run = Run::new(plan, budget);
+    run.log = Some(Vec::new());
+    // It ends as it did before, with what it breaks.
+    _ = way.iter().try_for_each(|place| run.take(place.choices[place.next]));
+    run.log.unwrap_or_default()
 }
 
 /// The same search within ever greater budgets, so that the first violation is one of few surprises.

@@ -7,7 +7,7 @@ use std::rc::Rc;
 pub type Lines = Vec<(String, String)>;
 
 /// A body that has not been read. A cut one ends before its time.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bytes {
     pub bytes: Rc<[u8]>,
     pub cut: bool,
