@@ -11,6 +11,7 @@ mod failure;
 mod fingerprint;
 mod group;
 mod lock;
+mod mutants;
 mod node;
 mod project;
 mod run;
