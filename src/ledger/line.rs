@@ -177,6 +177,14 @@ mod tests {
     }
 
     #[test]
+    fn a_ledger_without_memory_begins_beyond_what_it_may_have_promised() {
+        let mut line = Line::begin(UnixMillis(1_000));
+        purge(&mut line, "ops", 5_000);
+        let (promised, _) = purge(&mut line, "ops", 5_001);
+        assert_eq!(standing(&Line::begin(UnixMillis(5_001)), promised), Standing::Purged);
+    }
+
+    #[test]
     fn what_is_due_has_happened_before_anything_joins_it() {
         let mut line = Line::begin(UnixMillis(1_000));
         purge(&mut line, "ops", 5_000);
