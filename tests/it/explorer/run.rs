@@ -53,6 +53,8 @@ pub struct Run {
     /// Who moved last.
     turn: usize,
     pub left: Budget,
+    /// How the answers were labelled.
+    pub labels: Vec<String>,
     /// The steps so far, in words, if somebody wants them.
     pub log: Option<Vec<String>>,
 }
@@ -75,7 +77,18 @@ impl Run {
         let mut promises = Promises::default();
         promises.note(&Note::of(&world));
         let (actors, turn) = (Vec::new(), usize::MAX);
-        Self { plan, world, locations, actors, promises, restarts: 0, turn, left: budget, log: None }
+        Self {
+            plan,
+            world,
+            locations,
+            actors,
+            promises,
+            restarts: 0,
+            turn,
+            left: budget,
+            labels: Vec::new(),
+            log: None,
+        }
     }
 
     /// What may happen next, the least surprising first.
@@ -239,10 +252,14 @@ impl Run {
         }
         for index in 0..self.actors.len() {
             let actor = &mut self.actors[index];
-            if !actor.answered
-                && let Some(seen) = actor.open.answer()
-            {
+            if let Some(seen) = actor.open.answer().filter(|_| !actor.answered) {
                 actor.answered = true;
+                self.labels.extend(seen.cache_status().rsplit("; ").next().map(String::from));
+                self.say(|_| {
+                    let said = seen.serial().map_or(String::new(), |serial| format!(", answer {serial} of the origin"));
+                    format!("{index} is answered {} {}{said}", seen.status, seen.cache_status())
+                });
+                let actor = &self.actors[index];
                 let verdict = match *actor.task {
                     Task::Get { at, key, .. } => self.promises.judge(at, key, &actor.asked, &seen),
                     Task::Purge { .. } => self.promises.add(*actor.task, &actor.asked, &seen),

@@ -2,7 +2,7 @@
 
 use super::plan::{Budget, Plan};
 use super::run::{Choice, Run};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 /// What was gone through.
@@ -13,23 +13,27 @@ pub struct Explored {
     pub steps: usize,
     /// Of the longest execution.
     pub depth: usize,
+    /// How answers were labelled: the last word of each.
+    pub labels: BTreeSet<String>,
 }
 
 impl Explored {
     /// Both of them.
-    pub fn and(&self, other: &Self) -> Self {
+    pub fn and(mut self, other: Self) -> Self {
+        self.labels.extend(other.labels);
         Self {
             states: self.states + other.states,
             executions: self.executions + other.executions,
             steps: self.steps + other.steps,
             depth: self.depth.max(other.depth),
+            labels: self.labels,
         }
     }
 }
 
 impl fmt::Display for Explored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { states, executions, steps, depth } = self;
+        let Self { states, executions, steps, depth, .. } = self;
         write!(f, "{states} states, {executions} executions of {depth} steps at most, {steps} steps in all")
     }
 }
@@ -75,6 +79,7 @@ pub fn explore(plan: &'static Plan, budget: Budget) -> Result<Explored, Violatio
             explored.depth = explored.depth.max(way.len());
             outcome = run.take(first);
         }
+        explored.labels.extend(run.labels);
         if let Err(sentence) = outcome {
             return Err(Violation { log: told(plan, budget, &way), sentence });
         }

@@ -134,6 +134,7 @@ impl FakeLedger {
 impl Ledger for FakeLedger {
     async fn counters(&self, tenant: &Tenant, at_least: Option<Epoch>) -> Result<Told, Failure> {
         let asked_at = UnixMillis(self.world.now());
+        self.world.gates.saw(asked_at.0);
         self.world.ledger_questions.set(self.world.ledger_questions.get() + 1);
         self.arrive(Point::LedgerRead).await?;
         let object = self.world.object(tenant);
@@ -153,7 +154,8 @@ impl Ledger for FakeLedger {
         let id = format!("{}~{}", tenant.as_str(), self.world.serial());
         let now = UnixMillis(self.world.now());
         let answer = object.desk.borrow_mut().order(&object.disk, terms, &order, &id, now)?;
-        self.world.gates.saw(answer.as_ref().map(|done| &done.counters).ok());
+        let due = object.desk.borrow().due().map(|due| due.0);
+        self.world.gates.saw((now.0, due, answer.as_ref().map(|done| &done.counters).ok()));
         self.world.arrive(Point::LedgerOrdered).await;
         match self.world.ledger_fault.get() {
             LedgerFault::AnswerLost => Err(failure()),

@@ -294,6 +294,7 @@ impl Ports for Location {
 
     async fn sleep(&self, millis: u64) {
         let end = self.world.now() + millis;
+        self.world.gates.saw(end);
         self.world.gates.alarm(end);
         until(|| self.world.now() >= end).await;
     }

@@ -135,11 +135,12 @@ impl Tier for FakeTier {
             }
         };
         let values = self.store.values.borrow();
-        self.world.gates.saw((back, values.get(key.as_str())));
         let Some(entry) = values.get(key.as_str()).and_then(|values| values.iter().rev().nth(back)) else {
+            self.world.gates.saw(None::<&str>);
             return Ok(None);
         };
         let there = entry.gone_at > self.world.now();
+        self.world.gates.saw(there.then_some(&entry.head));
         let head = Head::decode(&entry.head).filter(|_| there);
         Ok(head.map(|head| StoredResponse { head, body: entry.body.clone() }))
     }
