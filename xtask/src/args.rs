@@ -7,7 +7,9 @@ usage: cargo xtask <task>
   setup                 install what is missing: wasm32 target, worker-build, wasm-bindgen, npm packages
   build                 build the Worker into build/
   check                 the fast part of the tests: formatting, lints, docs, native tests
-  test [--long]         everything: setup, check, build, wasm size, end-to-end tests on workerd
+  test [--long]         everything: setup, check, build, wasm size, end-to-end tests on workerd;
+                        with --long, more cases of each, and the mutants
+  mutants               make the mistakes of tests/mutants.toml, each of which the explorer must find
   dev [--port <n>] [--origin-port <n>]
                         run the reference origin (8788) and the Worker (8787) until Ctrl-C
   help                  this text";
@@ -28,6 +30,8 @@ pub enum Task {
         /// The slow cases as well.
         long: bool,
     },
+    /// Mistakes that must be found.
+    Mutants,
     /// Run the origin and the Worker.
     Dev(Ports),
 }
@@ -64,6 +68,7 @@ pub fn parse(args: &[String]) -> Result<Task, String> {
         "setup" => plain(Task::Setup),
         "build" => plain(Task::Build),
         "check" => plain(Task::Check),
+        "mutants" => plain(Task::Mutants),
         "test" => parse_test(flags),
         "dev" => parse_dev(flags),
         other => Err(format!("there is no task `{other}`")),
@@ -137,6 +142,7 @@ mod tests {
         check("setup", Ok(Task::Setup));
         check("build", Ok(Task::Build));
         check("check", Ok(Task::Check));
+        check("mutants", Ok(Task::Mutants));
         check("test", Ok(Task::Test { long: false }));
         check("test --long", Ok(Task::Test { long: true }));
         check("--help", Ok(Task::Help));

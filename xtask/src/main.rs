@@ -66,6 +66,7 @@ fn perform(task: &Task) -> Outcome {
             build::build(&project, &ready).map(drop)
         }
         Task::Check => steps::check(&project),
+        Task::Mutants => mutants::mutants(&project),
         Task::Test { long } => steps::test(&project, long),
         Task::Dev(ports) => dev::dev(&project, ports),
     }
