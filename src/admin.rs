@@ -102,7 +102,7 @@ async fn purge_call<P: Ports>(
     })?;
     if dry_run {
         // Nothing is asked or changed for this: it follows from the rules.
-        let keys = reach::keys(ports.rules(), scopes.iter());
+        let keys = reach::keys(ports.rules(), &scopes);
         let answer = json!({
             "tenant": tenant.as_str(), "mode": mode.as_str(), "dry_run": true, "purged": purged(&scopes),
             "keys": keys, "origin_requests": { "at_most_in_each_data_centre": keys },

@@ -41,6 +41,7 @@ pub async fn order<P: Ports>(ports: &P, tenant: &Tenant, order: &Order) -> Resul
 }
 
 /// The scopes that rules.toml names as touched by something.
+#[must_use]
 pub fn touched(rules: &Rules, touches: &Touches) -> BTreeSet<Scope> {
     let mut scopes = BTreeSet::new();
     for name in touches.routes.iter() {

@@ -16,6 +16,10 @@ pub mod field {
     pub const CACHE_GROUP_INVALIDATION: &str = "cache-group-invalidation";
     /// RFC 9875, section 2.
     pub const CACHE_GROUPS: &str = "cache-groups";
+    /// Of an entry in the Cache API: by which a purge of the zone finds it.
+    pub const CACHE_TAG: &str = "cache-tag";
+    /// The beginning of the tag of a tenant's copied counters.
+    pub const COUNTERS_TAG: &str = "hotrod-edge-counters-";
     /// RFC 9211.
     pub const CACHE_STATUS: &str = "cache-status";
     /// RFC 9213: for any CDN.
@@ -110,6 +114,8 @@ pub mod path {
     pub const PURGE: &str = "/cache/purge";
     /// Receipts, each by its id.
     pub const RECEIPTS: &str = "/cache/receipts/";
+    /// Copies of counters in the Cache API.
+    pub const COUNTERS: &str = "/cache/counters/";
     /// Entries in the Cache API. The admin plane answers there, so no client can reach one.
     pub const STORED: &str = "/cache/stored/";
 }

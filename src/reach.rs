@@ -3,6 +3,7 @@
 use crate::epoch::{Mode, Scope, mark};
 use crate::rules::{Accepts, Lifetimes, Policy, Route, Rules, Seconds, Stored};
 use crate::snapshot::Bounds;
+use alloc::collections::BTreeSet;
 
 /// The spans that follow from what a purge covers. In milliseconds, but for the last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -69,15 +70,15 @@ fn touches(scope: &Scope, route: &Route) -> bool {
 
 /// How many keys the scopes cover, as far as the rules know: a parameter that may be any word counts as one.
 #[must_use]
-pub fn keys<'a>(rules: &Rules, scopes: impl Iterator<Item = &'a Scope> + Clone) -> u64 {
+pub fn keys(rules: &Rules, scopes: &BTreeSet<Scope>) -> u64 {
     let covered = |route: &Route, stored: &Stored, scope: &Scope| match scope {
         Scope::Tag(tag) => stored.tags.iter().any(|name| mark(name) == *tag),
         Scope::Key { .. } => false,
         Scope::Tenant | Scope::Class(_) | Scope::Route(_) => touches(scope, route),
     };
-    let whole = |(route, stored): &(&Route, &Stored)| scopes.clone().any(|scope| covered(route, stored, scope));
+    let whole = |(route, stored): &(&Route, &Stored)| scopes.iter().any(|scope| covered(route, stored, scope));
     let of_routes: u64 = rules.stored().filter(whole).map(|(_, stored)| keys_of(stored)).sum();
-    let single = scopes.clone().filter(|scope| match scope {
+    let single = scopes.iter().filter(|scope| match scope {
         Scope::Key { route: name, .. } => !rules.stored().any(|both| both.0.name == *name && whole(&both)),
         Scope::Tenant | Scope::Class(_) | Scope::Route(_) | Scope::Tag(_) => false,
     });

@@ -6,11 +6,11 @@
 
 use crate::epoch::{Counters, Epoch};
 use crate::key::Tenant;
-use crate::ports::{Incident, Ledger as _, Ports, Snapshots as _, Told};
-use crate::rules::Lifetimes;
+use crate::ports::{Failure, Incident, Ledger as _, Ports, Snapshots as _, Told, within};
+use crate::rules::{Lifetimes, Seconds};
 use crate::time::UnixMillis;
 use alloc::rc::Rc;
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 
 /// A copy of a tenant's counters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +79,12 @@ impl Bounds {
         Self { isolate: millis(bounds.isolate), bound, behind: bounds.behind.map_or(bound, millis) }
     }
 }
+
+/// For so long a reader waits for the ledger's counters, in milliseconds.
+pub const ASKED_MS: u64 = 2000;
+
+/// For so long a data centre's copy is kept, in seconds: no class may use an older one.
+pub const KEPT: Seconds = 3600;
 
 /// At most one renewal in this time, per isolate, is caused by tokens and by heads that are newer than the copy.
 pub const URGED_MS: u64 = 250;
@@ -149,7 +155,8 @@ pub async fn judge<P: Ports>(ports: &P, tenant: &Tenant, bounds: Bounds, newer_t
 
 /// Asks the ledger, and keeps what it says here. Requests that ask at the same time share one question.
 pub async fn renew<P: Ports>(ports: &P, tenant: &Tenant, bounds: Bounds, at_least: Option<Epoch>) -> Option<Judge> {
-    match ports.ledger().counters(tenant, at_least).await {
+    let told = within(ports, ASKED_MS, ports.ledger().counters(tenant, at_least)).await;
+    match told.unwrap_or_else(|| Err(Failure("the ledger took too long".to_string()))) {
         Ok(Told { snapshot, first }) => {
             let snapshot = Rc::new(snapshot);
             keep(ports, tenant, &snapshot);

@@ -177,14 +177,12 @@ impl Desk {
         if let Some(line) = self.line.take() {
             return Ok(line);
         }
-        match disk.line()? {
-            Some(text) => Line::decode(&text).ok_or_else(|| Failure("the ledger on disk cannot be read".to_string())),
-            None => {
-                let line = Line::begin(now);
-                disk.write_line(&line.encode())?;
-                Ok(line)
-            }
-        }
+        let Some(text) = disk.line()? else {
+            let line = Line::begin(now);
+            disk.write_line(&line.encode())?;
+            return Ok(line);
+        };
+        Line::decode(&text).ok_or_else(|| Failure("the ledger on disk cannot be read".to_string()))
     }
 
     /// Takes one purge from a token's minute; if there is none left, says in how many seconds there is.

@@ -117,12 +117,11 @@ fn lifetimes(class: &RawClass, rule: &str, faults: &mut Faults) -> Lifetimes {
 /// How old counters may be: what a receipt promises follows from it.
 fn bounds(class: &RawClass, rule: &str, faults: &mut Faults) -> Bounds {
     let at = class.name.span().start;
-    let mut needed = |value: &Option<Spanned<u32>>, word: &str| match value.as_ref().map(|value| *value.get_ref()) {
-        Some(seconds) => seconds,
-        None => {
+    let mut needed = |value: &Option<Spanned<u32>>, word: &str| {
+        if value.is_none() {
             faults.add(at, rule, format!("a stored class needs `{word}`, in seconds: purges are promised by it"));
-            1
         }
+        value.as_ref().map_or(1, |value| *value.get_ref())
     };
     let isolate = needed(&class.snapshot_isolate, "snapshot_isolate");
     let bound = needed(&class.snapshot_bound, "snapshot_bound");
