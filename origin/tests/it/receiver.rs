@@ -72,7 +72,7 @@ impl Receiver {
         Self { url, deliveries }
     }
 
-    /// What came up to now. A delivery that was wrong ended the thread, and poisoned nothing but shows as absent.
+    /// What came up to now. One that was wrong ended the thread: it is missing here, and so are those after it.
     pub fn deliveries(&self) -> Vec<Delivery> {
         self.deliveries.lock().expect("no panic").clone()
     }
