@@ -42,7 +42,7 @@ pub fn dev(project: &Project, ports: Ports) -> Outcome {
     shown("building the reference origin", cargo.args(["build", "--quiet", "-p", "reference-origin"]))?;
 
     say("starting the reference origin and wrangler dev");
-    let origin = Group::spawn("the reference origin", &mut origin(project, ports.origin))?;
+    let origin = Group::spawn("the reference origin", &mut origin(project, ports))?;
     let edge = Group::spawn("wrangler dev", &mut wrangler(project, ports)?)?;
     // Dropped, and so stopped, in this order: the edge before what it asks.
     let mut servers = [
@@ -71,10 +71,13 @@ pub fn dev(project: &Project, ports: Ports) -> Outcome {
     outcome
 }
 
-fn origin(project: &Project, port: u16) -> Command {
+/// The origin, which tells the edge what changed.
+fn origin(project: &Project, ports: Ports) -> Command {
     let program = project.target().join("debug").join("reference-origin");
     let mut origin = command(program, &project.root);
-    origin.args(["--port", &port.to_string()]);
+    origin
+        .args(["--port", &ports.origin.to_string()])
+        .args(["--edge-url", &format!("http://127.0.0.1:{}", ports.edge)]);
     origin
 }
 
@@ -216,6 +219,7 @@ Try (the first one twice: a miss, then a hit):
   curl -i http://127.0.0.1:{edge}/api/dashboard/tiles/sales-pulse
   curl -i 'http://127.0.0.1:{edge}/api/dashboard/trends/revenue?days=30'
   curl -s http://127.0.0.1:{origin}/dev/requests
+  curl -s -d '{{\"total\":1234.56}}' http://127.0.0.1:{origin}/dev/orders
 ",
         elapsed.as_secs_f64()
     )
@@ -247,10 +251,10 @@ mod tests {
     }
 
     #[test]
-    fn the_welcome_names_both_ports_and_three_things_to_try() {
+    fn the_welcome_names_both_ports_and_four_things_to_try() {
         let ports = Ports { edge: 9000, origin: 9001 };
         let text = welcome(ports, Duration::from_secs(3));
-        assert_eq!(text.matches("  curl ").count(), 3);
+        assert_eq!(text.matches("  curl ").count(), 4);
         assert!(text.contains(":9000\n") && text.contains(":9001\n"));
     }
 }
