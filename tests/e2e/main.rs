@@ -1,20 +1,5 @@
 //! End-to-end tests: the built Worker on real workerd, between a raw client, a scripted origin, and
-//! stores that can fail. `harness.rs` shows how a case is written.
-
-mod cache_status;
-mod case;
-mod client;
-mod config;
-mod day;
-mod gate;
-mod harness;
-mod origin;
-mod server;
-mod stored;
-mod stores;
-mod websocket;
-mod wire;
-mod workerd;
+//! stores that can fail. `lab::harness` shows how a case is written.
 
 mod built;
 mod edge_crowds;

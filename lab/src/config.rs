@@ -121,7 +121,7 @@ fn quoted(text: &str) -> String {
 
 /// The root of the repository.
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the lab is a folder of the repository")
 }
 
 /// The Worker as `cargo xtask build` leaves it: every module in `build/`, `index.js` first.

@@ -17,7 +17,7 @@ pub struct Case<'a> {
 
 impl<'a> Case<'a> {
     #[track_caller]
-    pub(super) fn run(edge: &'a Edge, call: &Call) -> Self {
+    pub(crate) fn run(edge: &'a Edge, call: &Call) -> Self {
         let origin_before = edge.origin.total();
         let name = call.to_string();
         let response = call.send(edge.workerd.address()).unwrap_or_else(|error| panic!("{name}: {error}"));

@@ -217,7 +217,8 @@ fn binary() -> PathBuf {
 fn new_folder() -> PathBuf {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("e2e-{}-{number}", std::process::id()));
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    let folder = root().join(target).join("tmp").join(format!("e2e-{}-{number}", std::process::id()));
     // One may be left over from a killed run with the same process id.
     let _removed = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).expect("a temporary folder under target/");
