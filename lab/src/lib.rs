@@ -1,5 +1,5 @@
-//! The built Worker on real workerd, between a raw client, a scripted origin, and stores that can fail. [`harness`]
-//! shows how a case is written.
+//! The built Worker on real workerd, between a raw client, a scripted origin, and stores that can fail: one of it
+//! ([`harness`] shows how a case is written), or several as the locations of a network ([`locations`]).
 
 #![expect(
     clippy::missing_errors_doc,
@@ -16,6 +16,7 @@ pub mod config;
 pub mod day;
 pub mod gate;
 pub mod harness;
+pub mod locations;
 pub mod origin;
 pub mod purge;
 pub mod server;
@@ -24,3 +25,6 @@ pub mod stores;
 pub mod websocket;
 pub mod wire;
 pub mod workerd;
+pub mod zone;
+
+pub use locations::{At, Lab, Layout};

@@ -12,7 +12,7 @@ use serde_json::json;
 const FAULTS: [&str; 8] = ["nothing", "object", "unreachable", "overloaded", "garbage", "empty", "cut", "no-stub"];
 
 fn start() -> Edge {
-    Options::built().inside(include_str!("ledger.mjs")).start()
+    Options::failing().start()
 }
 
 fn ledger(edge: &Edge, fault: &str) {
