@@ -23,6 +23,7 @@ mod harness_cache;
 mod harness_case;
 mod harness_kv;
 mod harness_lab;
+mod harness_lab_command;
 mod harness_lab_kv;
 mod harness_origin;
 mod harness_platform;

@@ -54,7 +54,7 @@ const BEFORE: &[Step] = &[Step { name: "setup", work: Work::Setup }];
 const AFTER: &[Step] = &[
     Step { name: "wasm build", work: Work::Build },
     Step { name: "wasm size", work: Work::Budget },
-    Step { name: "origin build", work: Work::Cargo(&["build", "-p", "reference-origin"]) },
+    Step { name: "origin and lab build", work: Work::Cargo(&["build", "-p", "reference-origin", "-p", "lab"]) },
     Step { name: "end-to-end tests", work: Work::Cargo(&["test", "-p", "hotrod-edge", "--test", "e2e"]) },
 ];
 
