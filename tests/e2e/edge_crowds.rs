@@ -2,11 +2,11 @@
 
 use std::thread;
 
-use crate::client::{Call, Response};
-use crate::gate::Gate;
-use crate::harness::Edge;
-use crate::origin::{Answer, Wait};
-use crate::stored::{OPS, SALES, SALES_KEY, all_kept};
+use lab::client::{Call, Response};
+use lab::gate::Gate;
+use lab::harness::Edge;
+use lab::origin::{Answer, Wait};
+use lab::stored::{OPS, SALES, SALES_KEY, all_kept};
 
 /// So many at once, in as many threads.
 fn at_once(edge: &Edge, count: usize, call: impl Fn(usize) -> Call + Sync) -> Vec<Response> {

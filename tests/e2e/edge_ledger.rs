@@ -2,18 +2,17 @@
 
 use std::time::Instant;
 
+use lab::harness::{Edge, OPERATOR_TOKEN, Options};
+use lab::origin::Answer;
+use lab::purge::purge_call;
+use lab::stored::{SALES, SALES_KEY, SEGMENTS, SEGMENTS_KEY, all_kept};
 use serde_json::json;
-
-use crate::edge_purge::purge_call;
-use crate::harness::{Edge, OPERATOR_TOKEN, Options};
-use crate::origin::Answer;
-use crate::stored::{SALES, SALES_KEY, SEGMENTS, SEGMENTS_KEY, all_kept};
 
 /// Ways in which it does not answer.
 const FAULTS: [&str; 8] = ["nothing", "object", "unreachable", "overloaded", "garbage", "empty", "cut", "no-stub"];
 
 fn start() -> Edge {
-    Options::built().inside(include_str!("ledger.mjs")).start()
+    Options::failing().start()
 }
 
 fn ledger(edge: &Edge, fault: &str) {
@@ -62,8 +61,8 @@ fn every_class_does_without_the_ledger_what_its_rule_says() {
 fn with_the_ledger_and_all_stores_away_the_edge_is_a_proxy() {
     let edge = start();
     ledger(&edge, "unreachable");
-    edge.kv_face.faults().set_all(&crate::stores::Fault::Close);
-    edge.cache_face.faults().set_all(&crate::stores::Fault::Close);
+    edge.kv_face.faults().set_all(&lab::stores::Fault::Close);
+    edge.cache_face.faults().set_all(&lab::stores::Fault::Close);
     for target in [SALES, SEGMENTS] {
         edge.origin.answer(target, Answer::tile("live"));
         edge.get(target).expect(200).says("live").stored(false).origin_requests(1);

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::client::Call;
-use crate::harness::Edge;
-use crate::origin::Answer;
-use crate::stored::{OPS, SALES, SALES_KEY};
+use lab::client::Call;
+use lab::harness::Edge;
+use lab::origin::Answer;
+use lab::stored::{OPS, SALES, SALES_KEY};
 
 const LIVE: &str = "/api/realtime/sla";
 
@@ -163,7 +163,7 @@ fn an_operator_may_look_past_the_store_and_stores_nothing() {
     edge.fill(SALES, SALES_KEY, "stored");
     edge.origin.answer(SALES, Answer::tile("live"));
     let target = format!("{SALES}?nocache=true");
-    let operator = |field: &str| Call::get(&target).field(field, format!("Bearer {}", crate::harness::OPERATOR_TOKEN));
+    let operator = |field: &str| Call::get(&target).field(field, format!("Bearer {}", lab::harness::OPERATOR_TOKEN));
     let case = edge.send(&operator("Edge-Authorization")).expect(200).fwd("request").stored(false).detail("nocache");
     case.says("live").field("Cache-Control", "no-store").origin_requests(1);
     let request = edge.origin.all_requests().pop().expect("the origin was asked");
@@ -174,5 +174,5 @@ fn an_operator_may_look_past_the_store_and_stores_nothing() {
     edge.send(&operator("Authorization")).expect(200).hit().says("stored").origin_requests(0);
     let stranger = Call::get(&target).field("Edge-Authorization", "Bearer wrong");
     edge.send(&stranger).expect(200).hit().says("stored").origin_requests(0);
-    assert_eq!(edge.cache_face.count(crate::stores::Op::Put), 1);
+    assert_eq!(edge.cache_face.count(lab::stores::Op::Put), 1);
 }

@@ -1,9 +1,9 @@
 //! Thousands of mutated requests against an origin that echoes all it gets: what others are served stays the same.
 
-use crate::client::Call;
-use crate::harness::{CACHE, Edge};
-use crate::origin::{Answer, Recorded};
-use crate::stored::{all_kept, cache_url, kv_key};
+use lab::client::Call;
+use lab::harness::{CACHE, Edge};
+use lab::origin::{Answer, Recorded};
+use lab::stored::{all_kept, cache_url, kv_key};
 
 const ROUNDS: usize = 5_000;
 

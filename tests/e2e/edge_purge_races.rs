@@ -1,13 +1,12 @@
 //! Purges while something is under way: nothing that began before one is served after it.
 
+use lab::client::Call;
+use lab::gate::Gate;
+use lab::harness::Edge;
+use lab::origin::{Answer, Wait};
+use lab::stored::{SALES, SALES_KEY, SEGMENTS, SEGMENTS_KEY};
+use lab::stores::{Fault, Op};
 use serde_json::json;
-
-use crate::client::Call;
-use crate::gate::Gate;
-use crate::harness::Edge;
-use crate::origin::{Answer, Wait};
-use crate::stored::{SALES, SALES_KEY, SEGMENTS, SEGMENTS_KEY};
-use crate::stores::{Fault, Op};
 
 fn purge_all(edge: &Edge) {
     edge.purge(&json!({"mode": "hard", "all": true}));

@@ -4,12 +4,11 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
+use lab::client::Call;
+use lab::harness::{Edge, OPERATOR_TOKEN};
+use lab::purge::purge_call;
+use lab::stored::{SALES, SALES_KEY};
 use serde_json::{Value, json};
-
-use crate::client::Call;
-use crate::edge_purge::purge_call;
-use crate::harness::{Edge, OPERATOR_TOKEN};
-use crate::stored::{SALES, SALES_KEY};
 
 /// A purge that would reach the tile, were it not refused.
 fn good() -> Value {

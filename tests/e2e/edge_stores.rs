@@ -2,14 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use lab::client::Call;
+use lab::harness::{CACHE, Edge};
+use lab::origin::Answer;
+use lab::stored::{SALES, SALES_KEY, SEGMENTS, SEGMENTS_KEY, cache_url, kv_key};
+use lab::stores::{Fault, KvValue, Op};
+use lab::wire::Fields;
 use serde_json::Value;
-
-use crate::client::Call;
-use crate::harness::{CACHE, Edge};
-use crate::origin::Answer;
-use crate::stored::{SALES, SALES_KEY, SEGMENTS, SEGMENTS_KEY, cache_url, kv_key};
-use crate::stores::{Fault, KvValue, Op};
-use crate::wire::Fields;
 
 fn incidents(edge: &Edge) -> Value {
     edge.get("/healthz").expect(200).origin_requests(0).json()["incidents"].clone()

@@ -1,10 +1,10 @@
 //! Request targets byte for byte on the wire: what can be read in two ways is refused, what is nobody's is a 404,
 //! and nothing of either reaches the origin or the stores.
 
-use crate::client::Call;
-use crate::harness::{CACHE, Edge, Options};
-use crate::origin::Answer;
-use crate::stored::{SALES, SALES_KEY};
+use lab::client::Call;
+use lab::harness::{CACHE, Edge, Options};
+use lab::origin::Answer;
+use lab::stored::{SALES, SALES_KEY};
 
 #[test]
 fn what_two_parsers_could_read_in_two_ways_is_refused() {

@@ -1,11 +1,10 @@
 //! The two stores of the real Worker: what a hot tile is called in KV, what is served from there, what moves up.
 
+use lab::harness::{CACHE, Edge, TENANT};
+use lab::origin::Answer;
+use lab::stored::{SALES, SALES_KEY, SEGMENTS, SEGMENTS_KEY, all_kept, cache_url, kv_key};
+use lab::stores::{Fault, Op};
 use serde_json::Value;
-
-use crate::harness::{CACHE, Edge, TENANT};
-use crate::origin::Answer;
-use crate::stored::{SALES, SALES_KEY, SEGMENTS, SEGMENTS_KEY, all_kept, cache_url, kv_key};
-use crate::stores::{Fault, Op};
 
 const IN_KV: &str = "hotroddash.myshopify.com/dashboard:tile:sales_pulse:v1";
 

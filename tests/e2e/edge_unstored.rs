@@ -1,11 +1,10 @@
 //! Answers of the origin that a stored route passes on and does not keep; the next good one is kept.
 
+use lab::case::Case;
+use lab::harness::{CACHE, Edge};
+use lab::origin::{Answer, gzip, is_pattern};
+use lab::stored::{SALES, SALES_KEY, SEGMENTS, SEGMENTS_KEY};
 use serde_json::json;
-
-use crate::case::Case;
-use crate::harness::{CACHE, Edge};
-use crate::origin::{Answer, gzip, is_pattern};
-use crate::stored::{SALES, SALES_KEY, SEGMENTS, SEGMENTS_KEY};
 
 /// One mebibyte: the greatest body that is stored.
 const GREATEST: usize = 1 << 20;

@@ -1,20 +1,5 @@
 //! End-to-end tests: the built Worker on real workerd, between a raw client, a scripted origin, and
-//! stores that can fail. `harness.rs` shows how a case is written.
-
-mod cache_status;
-mod case;
-mod client;
-mod config;
-mod day;
-mod gate;
-mod harness;
-mod origin;
-mod server;
-mod stored;
-mod stores;
-mod websocket;
-mod wire;
-mod workerd;
+//! stores that can fail. `lab::harness` shows how a case is written.
 
 mod built;
 mod edge_crowds;
@@ -37,8 +22,12 @@ mod edge_websocket;
 mod harness_cache;
 mod harness_case;
 mod harness_kv;
+mod harness_lab;
+mod harness_lab_command;
+mod harness_lab_kv;
 mod harness_origin;
 mod harness_platform;
 mod harness_platform_url;
 mod harness_workerd;
+mod harness_zone;
 mod newcomer;

@@ -8,10 +8,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use hotrod_edge::rules::{Accepts, Disposition, Route, Segment, compiled};
-
-use crate::cache_status::{CacheStatus, parse};
-use crate::client::{Call, Response};
-use crate::config::root;
+use lab::cache_status::{CacheStatus, parse};
+use lab::client::{Call, Response};
+use lab::config::root;
 
 /// `cargo xtask dev` prints this when both answer.
 const READY: &str = "Ready after";

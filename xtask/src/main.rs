@@ -10,6 +10,7 @@ mod dev;
 mod failure;
 mod fingerprint;
 mod group;
+mod lab;
 mod lock;
 mod node;
 mod project;
@@ -67,5 +68,6 @@ fn perform(task: &Task) -> Outcome {
         Task::Check => steps::check(&project),
         Task::Test { long } => steps::test(&project, long),
         Task::Dev(ports) => dev::dev(&project, ports),
+        Task::Lab(options) => lab::lab(&project, options),
     }
 }

@@ -71,12 +71,27 @@ fn kept(route: &'static Route, stored: &'static Stored) -> Vec<Kept> {
 
 /// The name of a key in Workers KV.
 pub fn kv_key(key: &str) -> String {
-    format!("{TENANT}/{key}")
+    kv_key_of(TENANT, key)
+}
+
+/// The name of another tenant's key in Workers KV.
+pub fn kv_key_of(tenant: &str, key: &str) -> String {
+    format!("{tenant}/{key}")
 }
 
 /// The URL of a key in the Cache API: under a path of the edge's own.
 pub fn cache_url(key: &str) -> String {
-    format!("https://localhost/cache/stored/{TENANT}/{key}")
+    cache_url_of(TENANT, key)
+}
+
+/// The URL of another tenant's key in the Cache API.
+pub fn cache_url_of(tenant: &str, key: &str) -> String {
+    format!("https://localhost/cache/stored/{tenant}/{key}")
+}
+
+/// True if answers with this key are kept in KV too.
+pub fn is_hot(key: &str) -> bool {
+    all_kept().iter().any(|kept| kept.key == key && kept.hot)
 }
 
 impl Edge {
@@ -95,7 +110,7 @@ impl Edge {
     /// Waits until the stores hold this body: the Cache API, and KV if the route is hot.
     #[track_caller]
     pub fn wait_until_kept(&self, key: &str, body: &str) {
-        let hot = all_kept().iter().any(|kept| kept.key == key && kept.hot);
+        let hot = is_hot(key);
         self.wait_until("the answer is in the stores", |edge| {
             edge.in_cache(key).as_deref() == Some(body) && (!hot || edge.in_kv(key).as_deref() == Some(body))
         });

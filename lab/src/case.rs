@@ -1,15 +1,16 @@
 //! One request to the edge and what must be true of it. Every case says how many requests the origin saw.
 
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
 use crate::cache_status::{CacheStatus, parse};
 use crate::client::{Call, Response};
-use crate::harness::Edge;
+use crate::origin::Origin;
 
 /// A request that was answered. It must end in [`Case::origin_requests`]; one that does not, panics.
 #[must_use = "a case ends in origin_requests(n)"]
 pub struct Case<'a> {
-    edge: &'a Edge,
+    origin: &'a Origin,
     name: String,
     origin_before: usize,
     response: Option<Response>,
@@ -17,11 +18,11 @@ pub struct Case<'a> {
 
 impl<'a> Case<'a> {
     #[track_caller]
-    pub(super) fn run(edge: &'a Edge, call: &Call) -> Self {
-        let origin_before = edge.origin.total();
+    pub(crate) fn run(origin: &'a Origin, address: SocketAddr, call: &Call) -> Self {
+        let origin_before = origin.total();
         let name = call.to_string();
-        let response = call.send(edge.workerd.address()).unwrap_or_else(|error| panic!("{name}: {error}"));
-        Self { edge, name, origin_before, response: Some(response) }
+        let response = call.send(address).unwrap_or_else(|error| panic!("{name}: {error}"));
+        Self { origin, name, origin_before, response: Some(response) }
     }
 
     /// The status is this, and the body is whole.
@@ -122,7 +123,7 @@ impl<'a> Case<'a> {
     pub fn origin_requests(mut self, count: usize) -> Response {
         // Taken first, so that a failing assertion does not meet the check for a forgotten count.
         let response = self.response.take().expect("a case ends once");
-        let seen: Vec<_> = self.edge.origin.all_requests().split_off(self.origin_before);
+        let seen: Vec<_> = self.origin.all_requests().split_off(self.origin_before);
         let lines: Vec<_> = seen.iter().map(|request| format!("{} {}", request.method, request.target)).collect();
         assert_eq!(lines.len(), count, "{}: requests at the origin: {lines:?}", self.name);
         response

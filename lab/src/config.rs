@@ -1,4 +1,4 @@
-//! The configuration of workerd: one Worker, its bindings, and the services they point at, as Cap'n Proto text.
+//! The configuration of workerd: Workers, their bindings, and the services they point at, as Cap'n Proto text.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -6,26 +6,37 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-/// A Worker and all that it is given.
+/// Workers of one build, side by side in one process.
 #[derive(Clone)]
-pub struct WorkerConfig {
+pub struct Deployment {
     /// Modules by name; the first is the main one.
     pub modules: Vec<(String, Vec<u8>)>,
     /// `YYYY-MM-DD`.
     pub compatibility_date: String,
     /// Flags beside the date.
     pub compatibility_flags: Vec<String>,
+    /// The Workers. They share Durable Objects and nothing else.
+    pub workers: Vec<WorkerConfig>,
+}
+
+/// A Worker and all that it is given.
+#[derive(Clone)]
+pub struct WorkerConfig {
+    /// Its name, and its socket's.
+    pub name: String,
+    /// The loopback port; 0 is any free one. Without a port nothing from outside reaches it.
+    pub port: Option<u16>,
     /// Text bindings: variables and secrets.
     pub vars: BTreeMap<String, String>,
     /// The binding `KV`, and where its namespace is served.
     pub kv: Option<SocketAddr>,
-    /// The Durable Object binding `LEDGER` (class `Ledger`).
-    pub ledger: bool,
+    /// The Durable Object binding `LEDGER` (class `Ledger`), and the Worker in which the objects run.
+    pub ledger: Option<String>,
     /// Where the Cache API is served.
     pub cache: SocketAddr,
 }
 
-impl WorkerConfig {
+impl Deployment {
     /// Writes modules and configuration into `folder`, Durable Objects being kept in its `objects`.
     pub fn write(&self, folder: &Path) -> PathBuf {
         fs::create_dir_all(folder.join("objects")).expect("the folder for Durable Objects");
@@ -40,38 +51,28 @@ impl WorkerConfig {
     }
 
     fn text(&self, folder: &Path) -> String {
-        let kv = self.kv.map_or_else(String::new, |address| {
-            format!("(name = \"kv\", external = (address = \"{address}\", http = ())),")
-        });
+        let (mut services, mut sockets, mut workers) = (String::new(), String::new(), String::new());
+        for (number, worker) in self.workers.iter().enumerate() {
+            services.push_str(&worker.services(number));
+            sockets.push_str(&worker.socket());
+            workers.push_str(&self.worker(worker, number));
+        }
         format!(
             r#"using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
-  services = [
-    (name = "edge", worker = .edge),
-    {kv}
-    (name = "cache", external = (address = "{cache}", http = (style = proxy))),
+  services = [{services}
     (name = "objects", disk = (path = {objects}, writable = true)),
     # Loopback and nothing else: no test reaches another machine.
     (name = "internet", network = (allow = ["local"])),
   ],
-  sockets = [(name = "edge", address = "127.0.0.1:0", http = (), service = "edge")],
+  sockets = [{sockets}
+  ],
 );
-const edge :Workerd.Worker = (
-  modules = [{modules}],
-  compatibilityDate = {date},
-  compatibilityFlags = [{flags}],
-  bindings = [{bindings}],
-  cacheApiOutbound = "cache",
-  durableObjectNamespaces = [(className = "Ledger", uniqueKey = "ledger", enableSql = true)],
-  durableObjectStorage = (localDisk = "objects"),
-);
-"#,
-            cache = self.cache,
+const modules :List(Workerd.Worker.Module) = [{modules}
+];
+{workers}"#,
             objects = quoted(&folder.join("objects").to_string_lossy()),
             modules = self.module_list(),
-            date = quoted(&self.compatibility_date),
-            flags = self.compatibility_flags.iter().map(|flag| quoted(flag)).collect::<Vec<_>>().join(", "),
-            bindings = self.binding_list(),
         )
     }
 
@@ -83,21 +84,73 @@ const edge :Workerd.Worker = (
             } else {
                 "esModule"
             };
-            let _infallible = write!(list, "\n    (name = {0}, {kind} = embed {0}),", quoted(name));
+            let _infallible = write!(list, "\n  (name = {0}, {kind} = embed {0}),", quoted(name));
         }
         list
     }
 
-    fn binding_list(&self) -> String {
+    fn worker(&self, worker: &WorkerConfig, number: usize) -> String {
+        let namespaces = r#"(className = "Ledger", uniqueKey = "ledger", enableSql = true)"#;
+        format!(
+            r#"const worker{number} :Workerd.Worker = (
+  modules = .modules,
+  compatibilityDate = {date},
+  compatibilityFlags = [{flags}],
+  bindings = [{bindings}
+  ],
+  cacheApiOutbound = "cache{number}",
+  durableObjectNamespaces = [{namespaces}],
+  durableObjectStorage = (localDisk = "objects"),
+);
+"#,
+            date = quoted(&self.compatibility_date),
+            flags = self.compatibility_flags.iter().map(|flag| quoted(flag)).collect::<Vec<_>>().join(", "),
+            bindings = worker.binding_list(number),
+            namespaces = if worker.hosts_ledger() { namespaces } else { "" },
+        )
+    }
+}
+
+impl WorkerConfig {
+    fn hosts_ledger(&self) -> bool {
+        self.ledger.as_ref() == Some(&self.name)
+    }
+
+    fn services(&self, number: usize) -> String {
+        let (name, cache) = (quoted(&self.name), self.cache);
+        let mut services = format!(
+            r#"
+    (name = {name}, worker = .worker{number}),
+    (name = "cache{number}", external = (address = "{cache}", http = (style = proxy))),"#
+        );
+        if let Some(kv) = self.kv {
+            let _infallible =
+                write!(services, "\n    (name = \"kv{number}\", external = (address = \"{kv}\", http = ())),");
+        }
+        services
+    }
+
+    fn socket(&self) -> String {
+        let name = quoted(&self.name);
+        self.port.map_or_else(String::new, |port| {
+            format!("\n    (name = {name}, address = \"127.0.0.1:{port}\", http = (), service = {name}),")
+        })
+    }
+
+    fn binding_list(&self, number: usize) -> String {
         let mut list = String::new();
         for (name, value) in &self.vars {
             let _infallible = write!(list, "\n    (name = {}, text = {}),", quoted(name), quoted(value));
         }
         if self.kv.is_some() {
-            list.push_str("\n    (name = \"KV\", kvNamespace = \"kv\"),");
+            let _infallible = write!(list, "\n    (name = \"KV\", kvNamespace = \"kv{number}\"),");
         }
-        if self.ledger {
-            list.push_str("\n    (name = \"LEDGER\", durableObjectNamespace = \"Ledger\"),");
+        if let Some(host) = &self.ledger {
+            let host = quoted(host);
+            let _infallible = write!(
+                list,
+                "\n    (name = \"LEDGER\", durableObjectNamespace = (className = \"Ledger\", serviceName = {host})),"
+            );
         }
         list
     }
@@ -121,7 +174,7 @@ fn quoted(text: &str) -> String {
 
 /// The root of the repository.
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the lab is a folder of the repository")
 }
 
 /// The Worker as `cargo xtask build` leaves it: every module in `build/`, `index.js` first.

@@ -171,7 +171,17 @@ impl Opened {
                 Err(error) => break Some(error.to_string()),
             }
         };
-        Response { status: self.status, fields: self.fields, body, head_after: self.head_after, pieces, cut }
+        let (started, ended) = (self.started, Instant::now());
+        Response {
+            status: self.status,
+            fields: self.fields,
+            body,
+            started,
+            head_after: self.head_after,
+            pieces,
+            ended,
+            cut,
+        }
     }
 
     /// Closes the connection before the end.
@@ -196,10 +206,14 @@ pub struct Response {
     pub fields: Fields,
     /// The body, without its framing.
     pub body: Vec<u8>,
+    /// When the request began to be sent.
+    pub started: Instant,
     /// From the request to the answer's head.
     pub head_after: Duration,
     /// When each piece of the body came, from the request on, and its length.
     pub pieces: Vec<(Duration, usize)>,
+    /// When the answer ended.
+    pub ended: Instant,
     /// Why the body ended early, if it did.
     pub cut: Option<String>,
 }

@@ -7,11 +7,13 @@
 //! edge.get("/api/dashboard/tiles/ops").expect(200).hit().says("first").origin_requests(0);
 //! ```
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use crate::case::Case;
 use crate::client::Call;
-use crate::config::{WorkerConfig, built_modules, compatibility_date};
+use crate::config::{Deployment, WorkerConfig, built_modules, compatibility_date};
 use crate::day::clear_of_midnight;
 use crate::origin::Origin;
 use crate::stores::{CacheFace, CacheStore, KvFace, KvStore};
@@ -26,10 +28,48 @@ pub const OPERATOR_TOKEN: &str = "operator-token-for-tests";
 /// Its SHA-256, as the Worker is given it.
 const OPERATOR_TOKEN_SHA256: &str = "534125de141542e27a3668e21ce0ad7a4820c1a76d97a5d098b1c7df6eca3f1d";
 /// What the edge shows to the origin.
+pub const EPOCH_SECRET: &str = "epoch-secret-for-tests";
+/// What the origin expects in Edge-Secret.
 pub const ORIGIN_SECRET: &str = "origin-secret-for-tests";
 
 /// How long something that runs behind an answer may take.
 const BEHIND: Duration = Duration::from_secs(5);
+
+/// The built Worker inside `lab.mjs`.
+pub(crate) fn failing_modules() -> Vec<(String, Vec<u8>)> {
+    let mut modules = built_modules();
+    modules.insert(0, ("lab.mjs".to_owned(), include_bytes!("lab.mjs").to_vec()));
+    modules
+}
+
+/// Variables and secrets of an ordinary Worker.
+pub(crate) fn vars(tenant: &str, origin: &str) -> BTreeMap<String, String> {
+    let vars = [
+        ("ACCESS_MODE", "open"),
+        ("TENANT", tenant),
+        ("ORIGIN", origin),
+        ("HOSTS", "localhost 127.0.0.1"),
+        ("OPERATOR_TOKENS_SHA256", OPERATOR_TOKEN_SHA256),
+        ("ORIGIN_SECRET", ORIGIN_SECRET),
+        ("EPOCH_SECRET", EPOCH_SECRET),
+    ];
+    vars.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// What listens there, as a URL.
+pub(crate) fn url(address: SocketAddr) -> String {
+    format!("http://{address}")
+}
+
+/// Waits for what a Worker does behind an answer.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, holds: impl Fn() -> bool) {
+    let until = Instant::now() + BEHIND;
+    while !holds() {
+        assert!(Instant::now() < until, "not within {BEHIND:?}: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
 
 /// Everything that a case needs. It ends when it is dropped.
 pub struct Edge {
@@ -71,10 +111,9 @@ impl Options {
         Self { modules: vec![("index.mjs".to_owned(), source.as_bytes().to_vec())], changes: Vec::new() }
     }
 
-    /// The same inside another main module, which imports `./index.js`.
-    pub fn inside(mut self, source: &str) -> Self {
-        self.modules.insert(0, ("inside.mjs".to_owned(), source.as_bytes().to_vec()));
-        self
+    /// The built Worker with ways to ledger and origin that can fail and are counted: `lab.mjs` says how.
+    pub fn failing() -> Self {
+        Self { modules: failing_modules(), changes: Vec::new() }
     }
 
     /// Sets a variable or a secret.
@@ -108,35 +147,33 @@ impl Options {
         let origin = Origin::start();
         let (kv, cache) = (KvStore::new(), CacheStore::new());
         let (kv_face, cache_face) = (KvFace::start(&kv), CacheFace::start(&cache));
-        let origin_url = format!("http://{}", origin.address());
-        let vars = [
-            ("ACCESS_MODE", "open"),
-            ("TENANT", TENANT),
-            ("ORIGIN", &origin_url),
-            ("HOSTS", "localhost 127.0.0.1"),
-            ("OPERATOR_TOKENS_SHA256", OPERATOR_TOKEN_SHA256),
-            ("ORIGIN_SECRET", ORIGIN_SECRET),
-        ];
+        let name = "edge".to_owned();
         let mut config = WorkerConfig {
-            modules: self.modules,
-            compatibility_date: compatibility_date(),
-            compatibility_flags: Vec::new(),
-            vars: vars.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            vars: vars(TENANT, &url(origin.address())),
+            port: Some(0),
             kv: Some(kv_face.address()),
-            ledger: true,
+            ledger: Some(name.clone()),
             cache: cache_face.address(),
+            name,
         };
+        let mut compatibility_flags = Vec::new();
         for change in self.changes {
             match change {
                 Change::Var(name, Some(value)) => drop(config.vars.insert(name, value)),
                 Change::Var(name, None) => drop(config.vars.remove(&name)),
                 Change::WithoutBinding(name) if name == "KV" => config.kv = None,
-                Change::WithoutBinding(name) if name == "LEDGER" => config.ledger = false,
+                Change::WithoutBinding(name) if name == "LEDGER" => config.ledger = None,
                 Change::WithoutBinding(name) => panic!("there is no binding {name}"),
-                Change::Flag(flag) => config.compatibility_flags.push(flag),
+                Change::Flag(flag) => compatibility_flags.push(flag),
             }
         }
-        Edge { workerd: Workerd::start(&config), origin, kv, kv_face, cache, cache_face }
+        let deployment = Deployment {
+            modules: self.modules,
+            compatibility_date: compatibility_date(),
+            compatibility_flags,
+            workers: vec![config],
+        };
+        Edge { workerd: Workerd::start(&deployment), origin, kv, kv_face, cache, cache_face }
     }
 }
 
@@ -155,19 +192,12 @@ impl Edge {
     /// Any request.
     #[track_caller]
     pub fn send(&self, call: &Call) -> Case<'_> {
-        Case::run(self, call)
+        Case::run(&self.origin, self.workerd.address(), call)
     }
 
     /// Waits until this is true: for what the Worker asks and writes behind an answer.
     #[track_caller]
     pub fn wait_until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
-        let rounds = BEHIND.as_millis() / 2;
-        for _ in 0..rounds {
-            if holds(self) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        panic!("not within {BEHIND:?}: {what}");
+        wait_until(what, || holds(self));
     }
 }

@@ -67,6 +67,17 @@ impl CacheStore {
         self.put((namespace.to_owned(), url.to_owned()), stored);
     }
 
+    /// Evicts what was put with this tag in its `Cache-Tag`, whatever its namespace; tags know no case.
+    pub fn purge_tag(&self, tag: &str) {
+        let carries = |stored: &Stored| {
+            let tags = stored.fields.all("Cache-Tag").join(",");
+            tags.split(',').any(|carried| carried.trim().eq_ignore_ascii_case(tag))
+        };
+        for pair in lock(&self.0).values_mut().filter(|pair| pair.current.as_ref().is_some_and(carries)) {
+            pair.previous = pair.current.take();
+        }
+    }
+
     /// Evicts everything.
     pub fn clear(&self) {
         lock(&self.0).clear();

@@ -1,4 +1,4 @@
-//! The HTTP side that both stores share: read a request, ask the store, write the answer, log it.
+//! The HTTP side that the stores share, and the zone with them: read a request, ask the store, write the answer, log it.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -10,18 +10,18 @@ use crate::server::{Connection, Server};
 use crate::wire::{BodyReader, Fields, Framing, head_bytes, read_head};
 
 /// A request to a store.
-pub(super) struct Asked {
-    pub(super) method: String,
-    pub(super) target: String,
-    pub(super) fields: Fields,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Asked {
+    pub(crate) method: String,
+    pub(crate) target: String,
+    pub(crate) fields: Fields,
+    pub(crate) body: Vec<u8>,
     /// Not the first request of its connection.
     pub(super) reused: bool,
-    pub(super) stop: Stop,
+    pub(crate) stop: Stop,
 }
 
 /// A store's answer.
-pub(super) enum Reply {
+pub(crate) enum Reply {
     /// Status, fields and body; the body may be cut short.
     Message { status: u16, fields: Vec<(String, String)>, body: Arc<[u8]>, cut_body: Option<usize> },
     /// The connection closes.
@@ -29,7 +29,7 @@ pub(super) enum Reply {
 }
 
 impl Reply {
-    pub(super) fn status(status: u16) -> Self {
+    pub(crate) fn status(status: u16) -> Self {
         Self::Message { status, fields: Vec::new(), body: Arc::new([]), cut_body: None }
     }
 }
@@ -100,7 +100,8 @@ impl Face {
     }
 }
 
-fn serve(mut connection: Connection, answer: impl Fn(Asked) -> Reply) {
+/// Answers every request of a connection until one of the two sides closes it.
+pub(crate) fn serve(mut connection: Connection, answer: impl Fn(Asked) -> Reply) {
     // An error means that the other side is gone, or sent half a message: neither has an answer.
     let mut reused = false;
     while let Ok(Some(asked)) = read_request(&mut connection, std::mem::replace(&mut reused, true)) {

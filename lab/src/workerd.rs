@@ -1,9 +1,10 @@
-//! The process workerd: found, started on a free port, listened to, measured, restarted, ended.
+//! The process workerd: found, started on free ports, listened to, measured, restarted, ended.
 //!
-//! Its port comes through `--control-fd`, on a pipe that is the child's standard input. A guard, a
+//! Its ports come through `--control-fd`, on a pipe that is the child's standard input. A guard, a
 //! shell that waits for its own input to close, ends workerd and removes the temporary folder even when
 //! the tests are killed and nothing is dropped.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, pipe};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,7 +15,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::config::{WorkerConfig, root};
+use crate::config::{Deployment, root};
 use crate::gate::lock;
 
 /// The longest start that is waited for.
@@ -27,6 +28,7 @@ pub struct Workerd {
     binary: PathBuf,
     folder: PathBuf,
     config: PathBuf,
+    sockets: usize,
     log: Arc<Mutex<String>>,
     process: Process,
 }
@@ -34,24 +36,25 @@ pub struct Workerd {
 struct Process {
     child: Child,
     guard: Child,
-    port: u16,
+    ports: BTreeMap<String, u16>,
 }
 
 impl Workerd {
-    /// Starts this Worker in a new temporary folder.
-    pub fn start(worker: &WorkerConfig) -> Self {
+    /// Starts these Workers in a new temporary folder.
+    pub fn start(deployment: &Deployment) -> Self {
         let binary = binary();
         let folder = new_folder();
-        let config = worker.write(&folder);
+        let config = deployment.write(&folder);
+        let sockets = deployment.workers.iter().filter(|worker| worker.port.is_some()).count();
         let log = Arc::default();
-        let process = Process::start(&binary, &folder, &config, &log);
-        Self { binary, folder, config, log, process }
+        let process = Process::start(&binary, &folder, &config, sockets, &log);
+        Self { binary, folder, config, sockets, log, process }
     }
 
-    /// Kills the process and starts it again on the same storage, on a new port: every isolate is new.
+    /// Kills the process and starts it again on the same storage: every isolate is new, and every port that was not chosen.
     pub fn restart(&mut self) {
         self.process.end();
-        self.process = Process::start(&self.binary, &self.folder, &self.config, &self.log);
+        self.process = Process::start(&self.binary, &self.folder, &self.config, self.sockets, &self.log);
     }
 
     /// The same, and what Durable Objects had on disk is gone.
@@ -59,12 +62,19 @@ impl Workerd {
         self.process.end();
         let objects = self.folder.join("objects");
         fs::remove_dir_all(&objects).and_then(|()| fs::create_dir(&objects)).expect("the objects' folder is emptied");
-        self.process = Process::start(&self.binary, &self.folder, &self.config, &self.log);
+        self.process = Process::start(&self.binary, &self.folder, &self.config, self.sockets, &self.log);
     }
 
-    /// Where the Worker answers.
+    /// Where the first Worker by name answers: the one of an edge.
     pub fn address(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.process.port))
+        let port = self.process.ports.values().next().expect("a Worker with a socket");
+        SocketAddr::from((Ipv4Addr::LOCALHOST, *port))
+    }
+
+    /// Where the Worker of this name answers.
+    pub fn address_of(&self, name: &str) -> SocketAddr {
+        let port = self.process.ports.get(name).unwrap_or_else(|| panic!("there is no Worker {name}"));
+        SocketAddr::from((Ipv4Addr::LOCALHOST, *port))
     }
 
     /// The process id.
@@ -124,7 +134,7 @@ impl Drop for Workerd {
 }
 
 impl Process {
-    fn start(binary: &Path, folder: &Path, config: &Path, log: &Arc<Mutex<String>>) -> Self {
+    fn start(binary: &Path, folder: &Path, config: &Path, sockets: usize, log: &Arc<Mutex<String>>) -> Self {
         let (control, control_end) = pipe().expect("a pipe");
         let mut child = Command::new(binary)
             .args(["serve", "--experimental", "--control-fd=0"])
@@ -145,10 +155,10 @@ impl Process {
             .expect("sh starts");
         capture(child.stdout.take(), log);
         capture(child.stderr.take(), log);
-        let port = listening(control);
-        let mut process = Self { child, guard, port: 0 };
-        match port {
-            Ok(port) => process.port = port,
+        let ports = listening(control, sockets);
+        let mut process = Self { child, guard, ports: BTreeMap::new() };
+        match ports {
+            Ok(ports) => process.ports = ports,
             Err(why) => {
                 process.end();
                 panic!("workerd does not serve ({why}). It said:\n{}", lock(log));
@@ -179,22 +189,30 @@ fn capture(stream: Option<impl Read + Send + 'static>, log: &Arc<Mutex<String>>)
     });
 }
 
-/// The port, from workerd's `{"event":"listen","socket":"edge","port":...}`.
-fn listening(control: impl Read + Send + 'static) -> Result<u16, &'static str> {
+/// The ports of so many sockets, from workerd's `{"event":"listen","socket":"edge","port":...}`.
+fn listening(control: impl Read + Send + 'static, sockets: usize) -> Result<BTreeMap<String, u16>, &'static str> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
         for line in BufReader::new(control).lines().map_while(Result::ok) {
             let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
-            if let Some(port) = event["port"].as_u64().and_then(|port| u16::try_from(port).ok()) {
+            let port = event["port"].as_u64().and_then(|port| u16::try_from(port).ok());
+            if let (Some(socket), Some(port)) = (event["socket"].as_str(), port) {
                 // Nobody listens any more if the start was given up.
-                let _sent = sender.send(port);
+                let _sent = sender.send((socket.to_owned(), port));
             }
         }
     });
-    receiver.recv_timeout(START).map_err(|error| match error {
-        RecvTimeoutError::Timeout => "it took too long",
-        RecvTimeoutError::Disconnected => "it ended",
-    })
+    let until = Instant::now() + START;
+    let mut ports = BTreeMap::new();
+    while ports.len() < sockets {
+        let left = until.saturating_duration_since(Instant::now());
+        let (socket, port) = receiver.recv_timeout(left).map_err(|error| match error {
+            RecvTimeoutError::Timeout => "it took too long",
+            RecvTimeoutError::Disconnected => "it ended",
+        })?;
+        ports.insert(socket, port);
+    }
+    Ok(ports)
 }
 
 /// The binary that setup installed, or the one that the environment names.
@@ -217,7 +235,8 @@ fn binary() -> PathBuf {
 fn new_folder() -> PathBuf {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("e2e-{}-{number}", std::process::id()));
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    let folder = root().join(target).join("tmp").join(format!("e2e-{}-{number}", std::process::id()));
     // One may be left over from a killed run with the same process id.
     let _removed = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).expect("a temporary folder under target/");

@@ -2,10 +2,10 @@
 //!
 //! A *store* holds the data; a *face* ([`KvFace`], [`CacheFace`]) is what one Worker sees of it, and
 //! carries the faults and the log of operations. One KV store may have several faces, one for each
-//! location, and each location its own cache store.
+//! location, and each location its own cache store: a write is seen in its own location before it is in others.
 
 mod cache;
-mod face;
+pub(crate) mod face;
 mod faults;
 mod kv;
 mod kv_face;
@@ -13,4 +13,4 @@ mod kv_face;
 pub use cache::{CacheFace, CacheStore};
 pub use faults::{Fault, Op};
 pub use kv::{KvStore, KvValue};
-pub use kv_face::KvFace;
+pub use kv_face::{Consistency, KvFace};
