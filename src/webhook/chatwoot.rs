@@ -13,7 +13,11 @@ pub(super) fn read<'w>(message: &Message, webhooks: &'w Webhooks) -> Result<Stat
         .signed_by(Source::Chatwoot, &[timestamp.as_bytes(), b".", message.body], hex, &[signature])
         .ok_or(Refused::Unauthorized)?;
     message.is_recent(X_CHATWOOT_TIMESTAMP, &timestamp)?;
-    let id = message.id(X_CHATWOOT_DELIVERY)?;
+    // Not every delivery has an id. Its signature, which covers its time, is as good a name.
+    let id = match (message.header)(X_CHATWOOT_DELIVERY) {
+        Some(_) => message.id(X_CHATWOOT_DELIVERY)?,
+        None => signature.to_string(),
+    };
     let body = message.json()?;
     let kind = body.get("event").and_then(Value::as_str).ok_or_else(|| unreadable("The body has no `event`."))?;
     // Bodies about messages name their account and those about conversations do not. A webhook belongs to one

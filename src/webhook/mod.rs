@@ -183,6 +183,3 @@ fn unreadable(sentence: &str) -> Refused {
 fn foreign(sentence: &str) -> Refused {
     Refused::Foreign(sentence.into())
 }
-
-#[cfg(test)]
-mod tests;

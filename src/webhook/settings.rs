@@ -159,8 +159,8 @@ impl Sender {
 fn tenants(source: Source, value: &Value) -> Option<Vec<(String, Tenant)>> {
     let named = |value: &Value| value.as_str().and_then(|name| Some((name.to_string(), Tenant::new(name)?)));
     match (source, value) {
-        (Source::Standard, Value::Array(names)) => names.iter().map(named).collect(),
-        (Source::Shopify, name) => Some(vec![named(name)?]),
+        (Source::Standard, Value::Array(shops)) => shops.iter().map(named).collect(),
+        (Source::Shopify, shop) => Some(vec![named(shop)?]),
         (Source::Chatwoot, Value::Object(accounts)) => {
             let account = |(id, name): (&String, &Value)| {
                 let canonical = id.parse::<u64>().is_ok_and(|number| number.to_string() == *id);
