@@ -62,6 +62,7 @@ pub mod target;
 pub mod time;
 pub mod token;
 pub mod validation;
+pub mod webhook;
 
 #[cfg(any(target_arch = "wasm32", feature = "shell"))]
 mod shell;
