@@ -266,9 +266,13 @@ fn one_of_several_signatures_is_enough() {
     let right = sent.value(name);
     let among = |signatures: &str| sent.clone().with(name, Some(signatures)).received();
     let others = "v1,AAAA ".repeat(15);
-    for list in
-        [format!("v1a,abc {right}"), format!("{right} v2,abc"), format!("  {right} "), format!("{others}{right}")]
-    {
+    for list in [
+        format!("v1a,abc {right}"),
+        format!("{right} v2,abc"),
+        format!("  {right} "),
+        format!("{others}{right}"),
+        format!("{right} {others}"),
+    ] {
         assert!(among(&list).is_ok(), "{list}");
     }
     for list in [format!("{others}v1,AAAA {right}"), format!("v1,AAAA, {right}"), format!("{right},{right}")] {
