@@ -40,6 +40,7 @@ pub mod classify;
 pub mod config;
 pub mod entry;
 pub mod epoch;
+pub mod events;
 pub mod fill;
 pub mod forwarding;
 pub mod freshness;

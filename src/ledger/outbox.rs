@@ -8,7 +8,7 @@
 //!   tenants, since the limit on calls is the account's: it is handed over when that one has it on its own disk.
 //! - *tag*: at the global ledger, one tag to be purged; at most [`TAGS_AT_MOST`] of them in one call.
 //! - *erase*: delete the values in Workers KV, twice: what was being written meanwhile has landed by the second time.
-//! - *delist*: tell the global ledger that a tenant is gone.
+//! - *list*: tell the global ledger whether a tenant is listed.
 
 use crate::time::UnixMillis;
 use alloc::string::String;
@@ -37,8 +37,8 @@ pub enum Kind {
     Tag,
     /// Delete values.
     Erase,
-    /// Tell the global ledger that the tenant is gone.
-    Delist,
+    /// Tell the global ledger whether the tenant is listed.
+    List,
 }
 
 /// How far it is.
@@ -72,7 +72,7 @@ macro_rules! words {
         }
     };
 }
-words!(Kind { Zone => "zone", Tag => "tag", Erase => "erase", Delist => "delist" });
+words!(Kind { Zone => "zone", Tag => "tag", Erase => "erase", List => "list" });
 words!(State { Waiting => "waiting", HandedOver => "handed-over", Done => "done", GivenUp => "given-up" });
 
 /// Something that is still to do.

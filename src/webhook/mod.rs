@@ -94,6 +94,16 @@ impl Source {
         }
     }
 
+    /// The name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::Shopify => "shopify",
+            Self::Chatwoot => "chatwoot",
+        }
+    }
+
     fn events(self, event: &Event, kind: &str) -> bool {
         match self {
             Self::Standard => event.name == kind,

@@ -79,7 +79,9 @@ impl Webhooks {
     }
 
     /// Whether anybody may send by this scheme.
-    pub(super) fn has(&self, source: Source) -> bool {
+    /// Whether anybody may send from that source.
+    #[must_use]
+    pub fn has(&self, source: Source) -> bool {
         self.senders.iter().any(|sender| sender.source == source)
     }
 
