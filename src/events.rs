@@ -10,6 +10,7 @@ use crate::ports::{Ports, Request};
 use crate::problem::{Kind, Problem};
 use crate::rules::{Effect, Event};
 use crate::webhook::{Delivery, Refused, Source, receive};
+use alloc::string::ToString as _;
 use serde_json::json;
 
 /// The greatest body of a webhook, in bytes.

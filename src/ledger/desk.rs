@@ -224,8 +224,7 @@ impl Desk {
             window: reach(scope).window,
         });
         let increment = line.purge(purges.collect(), now);
-        let reach = order.scopes.iter().map(reach).fold(Reach::default(), Reach::and);
-        let receipt = receipt(terms, order, id, increment, reach).to_string();
+        let receipt = receipt(terms, order, id, increment).to_string();
         let delists = matches!(order.occasion, Occasion::Event { delists: true, .. });
         line.list(!delists);
         disk.write_line(&line.encode())?;
@@ -313,11 +312,21 @@ fn legs(terms: Terms<'_>, order: &Order, id: &str, increment: Increment, now: Un
 }
 
 /// What is promised: from when on nothing older is served, by the edge and by what it gave to browsers.
-fn receipt(terms: Terms<'_>, order: &Order, id: &str, increment: Increment, reach: Reach) -> Value {
+fn receipt(terms: Terms<'_>, order: &Order, id: &str, increment: Increment) -> Value {
     // What is purged for all tenants arrives at their ledgers first.
-    let arrives = if terms.tenant.is_some() { 0 } else { GLOBAL_MS.saturating_add(MERGED_MS) };
-    let effective = increment.at.0.saturating_add(arrives).saturating_add(reach.effective(order.mode));
-    let effective = UnixMillis(effective);
+    let on_the_way = if terms.tenant.is_some() { 0 } else { GLOBAL_MS.saturating_add(MERGED_MS) };
+    let arrived = increment.at.0.saturating_add(on_the_way);
+    let (mut classes, mut reach) = (Map::new(), Reach::default());
+    for class in terms.rules.classes.iter() {
+        let scopes = order.scopes.iter();
+        let of_class = scopes.filter_map(|scope| Reach::in_class(terms.rules, scope, class, terms.snapshot_at_most));
+        if let Some(of_class) = of_class.reduce(Reach::and) {
+            let effective = UnixMillis(arrived.saturating_add(of_class.effective(order.mode)));
+            _ = classes.insert(class.name.to_string(), rfc3339(effective).into());
+            reach = reach.and(of_class);
+        }
+    }
+    let effective = UnixMillis(arrived.saturating_add(reach.effective(order.mode)));
     let beyond = UnixMillis(effective.0.saturating_add(u64::from(reach.browser).saturating_mul(1000)));
     let mut receipt = json!({
         "id": id,
@@ -327,6 +336,7 @@ fn receipt(terms: Terms<'_>, order: &Order, id: &str, increment: Increment, reac
         "token": terms.tenant.map(|tenant| terms.tokens.sign(tenant, increment.epoch)),
         "incremented_at": rfc3339(increment.at),
         "effective_by": rfc3339(effective),
+        "effective_by_class": classes,
         "beyond_by": rfc3339(beyond),
         "purged": purged(&order.scopes),
     });

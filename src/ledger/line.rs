@@ -241,15 +241,13 @@ mod tests {
         assert!(line.adopt(global.counters(), 60_000, UnixMillis(2_000)));
         assert_eq!(standing(&line, 1_000), Standing::Current);
         assert!(!line.adopt(global.counters(), 60_000, UnixMillis(3_000)));
-        for (mode, expected) in
-            [(Mode::Soft, Standing::Invalidated { since: UnixMillis(9_000) }), (Mode::Hard, Standing::Purged)]
-        {
-            let mut line = line.clone();
-            global.purge(vec![Purge { mode, scope: Scope::Tenant, window: 0 }], UnixMillis(8_000));
-            assert!(line.adopt(global.counters(), 60_000, UnixMillis(9_000)));
-            assert_eq!(standing(&line, 8_999), expected);
-            assert_eq!(standing(&line, 9_000), Standing::Current);
-            assert!(!line.adopt(global.counters(), 60_000, UnixMillis(20_000)));
+        let invalidated = Standing::Invalidated { since: UnixMillis(9_000) };
+        for (mode, at, expected) in [(Mode::Soft, 8_000, invalidated), (Mode::Hard, 18_000, Standing::Purged)] {
+            global.purge(vec![Purge { mode, scope: Scope::Tenant, window: 0 }], UnixMillis(at));
+            assert!(line.adopt(global.counters(), 60_000, UnixMillis(at + 1_000)));
+            assert_eq!(standing(&line, at + 999), expected);
+            assert_eq!(standing(&line, at + 1_000), Standing::Current);
+            assert!(!line.adopt(global.counters(), 60_000, UnixMillis(at + 5_000)));
             assert_eq!(Line::decode(&line.encode()).as_ref(), Some(&line));
         }
     }
