@@ -30,4 +30,5 @@ mod harness_platform;
 mod harness_platform_url;
 mod harness_workerd;
 mod harness_zone;
+mod lab_purges;
 mod newcomer;
