@@ -31,4 +31,5 @@ mod harness_platform_url;
 mod harness_workerd;
 mod harness_zone;
 mod lab_purges;
+mod lab_storm;
 mod newcomer;
