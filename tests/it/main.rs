@@ -13,3 +13,4 @@ mod rules;
 mod spec;
 mod table;
 mod tasks;
+mod tokens;
