@@ -1,8 +1,10 @@
 //! The deployment's settings, read once and judged whole: what is missing or malformed is said in one sentence.
 
-use crate::admit::{Access, OperatorTokens};
+use crate::admit::Access;
 use crate::key::Tenant;
 use crate::names::setting;
+use crate::operators::Operators;
+use crate::rules::Rules;
 use crate::token::TokenSecret;
 use crate::webhook::Webhooks;
 use alloc::string::{String, ToString};
@@ -18,7 +20,7 @@ pub struct Config {
     /// The host names that are served, the first of them the deployment's own.
     pub hosts: Vec<String>,
     /// Who may purge.
-    pub operators: OperatorTokens,
+    pub operators: Operators,
     /// By which the origin knows the edge.
     pub origin_secret: String,
     /// With which epoch tokens are signed.
@@ -54,11 +56,11 @@ impl Config {
         self.hosts.iter().any(|served| served.eq_ignore_ascii_case(host))
     }
 
-    /// Reads the settings. `get` answers a variable or secret by its name.
+    /// Reads the settings, as far as they name classes for these rules. `get` answers a variable or secret by its name.
     ///
     /// # Errors
     /// The first setting that is missing or malformed, with what would be right.
-    pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, Misconfigured> {
+    pub fn read(rules: &Rules, get: impl Fn(&str) -> Option<String>) -> Result<Self, Misconfigured> {
         let variable = |name: &str, wants: &str| {
             get(name)
                 .filter(|value| !value.trim().is_empty())
@@ -89,22 +91,30 @@ impl Config {
         };
         Ok(Self {
             access,
-            origin: origin(&variable(setting::ORIGIN, "the origin's address, such as \"https://api.example.com\",")?, setting::ORIGIN)?,
-            hosts: hosts(&variable(setting::HOSTS, "the host names to serve, separated by spaces, the deployment's own first,")?)?,
-            operators: OperatorTokens::parse(&secret(setting::OPERATOR_TOKENS_SHA256, "the SHA-256 of each operator's token")?)
-                .ok_or_else(|| {
-                    Misconfigured(format!(
-                        "{} must be one or more SHA-256 digests, each 64 hexadecimal digits, separated by spaces or commas.",
-                        setting::OPERATOR_TOKENS_SHA256
-                    ))
-                })?,
+            origin: origin(
+                &variable(setting::ORIGIN, "the origin's address, such as \"https://api.example.com\",")?,
+                setting::ORIGIN,
+            )?,
+            hosts: hosts(&variable(
+                setting::HOSTS,
+                "the host names to serve, separated by spaces, the deployment's own first,",
+            )?)?,
+            operators: Operators::read(
+                rules,
+                &secret(setting::OPERATOR_TOKENS_SHA256, "the SHA-256 of each operator's token")?,
+                get(setting::PURGE_TOKENS).as_deref().unwrap_or_default(),
+            )
+            .map_err(Misconfigured)?,
             tokens: TokenSecret::new(&secret(setting::EPOCH_SECRET, "a secret of 16 characters or more,")?)
                 .ok_or_else(|| Misconfigured(format!("{} must have 16 characters or more.", setting::EPOCH_SECRET)))?,
             snapshot_at_most: get(setting::SNAPSHOT_AT_MOST_MS).map(|text| millis(&text)).transpose()?,
             zone: zone(&get)?,
             webhooks: get(setting::WEBHOOKS)
                 .map_or_else(|| Ok(Webhooks::default()), |text| Webhooks::parse(&text).map_err(Misconfigured))?,
-            origin_secret: header_value(secret(setting::ORIGIN_SECRET, "the secret that the origin expects in Edge-Secret")?)?,
+            origin_secret: header_value(secret(
+                setting::ORIGIN_SECRET,
+                "the secret that the origin expects in Edge-Secret",
+            )?)?,
         })
     }
 }
@@ -196,6 +206,7 @@ fn header_value(text: String) -> Result<String, Misconfigured> {
 #[cfg(test)]
 mod tests {
     use super::Config;
+    use crate::rules::compiled;
     use alloc::string::{String, ToString};
 
     const DIGEST: &str = "E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855";
@@ -214,7 +225,7 @@ mod tests {
             let good = GOOD.iter().find(|(other, _)| *other == name).map(|(_, value)| *value);
             if name == changed { value } else { good }.map(str::to_string)
         };
-        Config::read(get).map_err(|wrong| wrong.0)
+        Config::read(compiled(), get).map_err(|wrong| wrong.0)
     }
 
     #[test]
@@ -258,6 +269,7 @@ mod tests {
             ("HOSTS", "*.a"),
             ("OPERATOR_TOKENS_SHA256", "a-token-in-clear"),
             ("OPERATOR_TOKENS_SHA256", DIGEST.trim_start_matches('E')),
+            ("PURGE_TOKENS", "a-token-in-clear"),
             ("ORIGIN_SECRET", "two words"),
             ("EPOCH_SECRET", "fifteen chars.."),
             ("SNAPSHOT_AT_MOST_MS", "99"),
@@ -268,7 +280,7 @@ mod tests {
         ] {
             let sentence = read(name, Some(value)).unwrap_err();
             assert!(sentence.contains(name), "{sentence}");
-            let secret = ["OPERATOR_TOKENS_SHA256", "ORIGIN_SECRET", "EPOCH_SECRET"].contains(&name);
+            let secret = ["OPERATOR_TOKENS_SHA256", "PURGE_TOKENS", "ORIGIN_SECRET", "EPOCH_SECRET"].contains(&name);
             assert!(!(secret && sentence.contains(value)), "{sentence}");
         }
     }

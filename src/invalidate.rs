@@ -26,9 +26,7 @@ const PUT_BACK_MS: u64 = 100;
 /// The ledger did not confirm it, so nothing is promised.
 pub async fn order<P: Ports>(ports: &P, tenant: &Tenant, order: &Order) -> Result<Result<Done, Declined>, Failure> {
     let asked_at = ports.now();
-    let answer = within(ports, LEDGER_MS, ports.ledger().order(tenant, order)).await;
-    let answer = answer.unwrap_or_else(|| Err(Failure("the ledger took too long".to_string())));
-    let answer = answer.inspect_err(|failure| ports.record(Incident::Ledger, failure))?;
+    let answer = in_time(ports, ports.ledger().order(tenant, order)).await?;
     if let Ok(done) = &answer
         && let Some(counters) = Counters::decode(&done.counters)
     {
@@ -38,6 +36,20 @@ pub async fn order<P: Ports>(ports: &P, tenant: &Tenant, order: &Order) -> Resul
         _ = within(ports, PUT_BACK_MS, share(ports, tenant, &snapshot)).await;
     }
     Ok(answer)
+}
+
+/// Gives an order to the ledger of all tenants, from which theirs take it over.
+///
+/// # Errors
+/// That ledger did not confirm it, so nothing is promised.
+pub async fn order_everywhere<P: Ports>(ports: &P, order: &Order) -> Result<Result<Done, Declined>, Failure> {
+    in_time(ports, ports.ledger().order_everywhere(order)).await
+}
+
+async fn in_time<P: Ports, T>(ports: &P, answer: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let answer = within(ports, LEDGER_MS, answer).await;
+    let answer = answer.unwrap_or_else(|| Err(Failure("the ledger took too long".to_string())));
+    answer.inspect_err(|failure| ports.record(Incident::Ledger, failure))
 }
 
 /// The scopes that rules.toml names as touched by something.

@@ -50,6 +50,7 @@ pub mod key;
 pub mod ledger;
 pub mod lookup;
 pub mod names;
+pub mod operators;
 pub mod pipeline;
 pub mod ports;
 pub mod problem;

@@ -172,6 +172,8 @@ pub mod setting {
     pub const HOSTS: &str = "HOSTS";
     /// Secret: SHA-256 of each operator's token.
     pub const OPERATOR_TOKENS_SHA256: &str = "OPERATOR_TOKENS_SHA256";
+    /// Secret, may be missing: tokens that may purge within a scope.
+    pub const PURGE_TOKENS: &str = "PURGE_TOKENS";
     /// Secret: sent to the origin as Edge-Secret.
     pub const ORIGIN_SECRET: &str = "ORIGIN_SECRET";
     /// Secret: signs epoch tokens.

@@ -187,7 +187,10 @@ async fn from_store<P: Ports>(
 ) -> Result<Served<P>, Problem> {
     let asked = Asked { head: request.method() == "HEAD", if_none_match: request.header(field::IF_NONE_MATCH) };
     let question = Question::new(tenant, selected, url);
-    let by_operator = || ports.config().operators.admit(request.header(field::EDGE_AUTHORIZATION).as_deref()).is_some();
+    let by_operator = || {
+        let caller = ports.config().operators.admit(request.header(field::EDGE_AUTHORIZATION).as_deref());
+        caller.is_some_and(|caller| caller.is_operator)
+    };
     if selected.nocache && by_operator() {
         let filled = fill(ports, &question, selected.stored, Err(Refusal::NoCacheRequest)).await;
         return Miss { ports, selected, question, asked, why: Forward::Request, purged: false, on_error: None }

@@ -3,7 +3,7 @@
 
 use super::body::text_of;
 use super::js::{failure, get};
-use super::ledger_do::{COUNTERS, LISTING, ORDERS, RECEIPTS};
+use super::ledger_do::{COUNTERS, GLOBAL, LISTING, ORDERS, RECEIPTS};
 use super::ports::now;
 use crate::epoch::{Counters, Epoch};
 use crate::key::Tenant;
@@ -93,9 +93,11 @@ impl ports::Ledger for Ledgers {
     }
 
     async fn order(&self, tenant: &Tenant, order: &Order) -> Result<Result<Done, Declined>, Failure> {
-        let path = format!("/{ORDERS}/{}", tenant.as_str());
-        let answer = call(&self.env, tenant.as_str(), &path, Some(order.encode())).await?;
-        answer.and_then(|answer| decode_answer(&answer)).ok_or_else(unreadable)
+        self.order_at(tenant.as_str(), order).await
+    }
+
+    async fn order_everywhere(&self, order: &Order) -> Result<Result<Done, Declined>, Failure> {
+        self.order_at(GLOBAL, order).await
     }
 
     async fn list(&self, tenant: &Tenant, is_listed: bool) -> Result<(), Failure> {
@@ -104,11 +106,18 @@ impl ports::Ledger for Ledgers {
     }
 
     async fn receipt(&self, tenant: &Tenant, id: &str) -> Result<Option<String>, Failure> {
-        call(&self.env, tenant.as_str(), &format!("/{RECEIPTS}/{}/{id}", tenant.as_str()), None).await
+        // The id of a receipt begins with the name of its ledger.
+        let ledger = if id.starts_with(GLOBAL) { GLOBAL } else { tenant.as_str() };
+        call(&self.env, ledger, &format!("/{RECEIPTS}/{ledger}/{id}"), None).await
     }
 }
 
 impl Ledgers {
+    async fn order_at(&self, ledger: &str, order: &Order) -> Result<Result<Done, Declined>, Failure> {
+        let answer = call(&self.env, ledger, &format!("/{ORDERS}/{ledger}"), Some(order.encode())).await?;
+        answer.and_then(|answer| decode_answer(&answer)).ok_or_else(unreadable)
+    }
+
     /// Asks for counters, also if the request that does so goes away.
     fn ask(&self, tenant: &Tenant, at_least: Option<Epoch>) -> Question {
         let asked_at = now();

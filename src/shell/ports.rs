@@ -63,7 +63,7 @@ pub fn config(env: &Env) -> Result<Rc<Config>, Misconfigured> {
     if let Some(config) = CONFIG.with_borrow(Clone::clone) {
         return Ok(config);
     }
-    let config = Rc::new(Config::read(|name| get(env, name).as_string())?);
+    let config = Rc::new(Config::read(compiled(), |name| get(env, name).as_string())?);
     CONFIG.set(Some(config.clone()));
     Ok(config)
 }

@@ -44,6 +44,7 @@ fn the_readme_lists_every_setting_and_binding() {
         setting::ORIGIN,
         setting::HOSTS,
         setting::OPERATOR_TOKENS_SHA256,
+        setting::PURGE_TOKENS,
         setting::ORIGIN_SECRET,
         setting::KV,
         setting::LEDGER,

@@ -13,4 +13,5 @@ mod rules;
 mod spec;
 mod table;
 mod tasks;
+mod tokens;
 mod webhook;

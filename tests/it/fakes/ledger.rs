@@ -3,7 +3,7 @@
 use super::{Point, World};
 use hotrod_edge::epoch::{Counters, Epoch};
 use hotrod_edge::key::Tenant;
-use hotrod_edge::ledger::desk::{Desk, Disk, Message, Terms};
+use hotrod_edge::ledger::desk::{Desk, Disk, GLOBAL_MS, Message, Terms};
 use hotrod_edge::ledger::order::{Declined, Done, Order, decode_answer, encode_answer};
 use hotrod_edge::ledger::outbox::{Leg, State};
 use hotrod_edge::ports::{Failure, Ledger, Told};
@@ -130,12 +130,15 @@ impl Disk for MemoryDisk {
 pub struct Object {
     pub desk: RefCell<Desk>,
     pub disk: MemoryDisk,
+    /// When it heard of the ledger of all tenants.
+    heard: Cell<Option<u64>>,
 }
 
 impl Object {
     /// Whatever was in memory is gone.
     pub fn restart(&self) {
         self.desk.take();
+        self.heard.set(None);
     }
 }
 
@@ -151,6 +154,23 @@ fn failure() -> Failure {
 }
 
 impl FakeLedger {
+    fn terms<'a>(&'a self, tenant: Option<&'a Tenant>) -> Terms<'a> {
+        let (rules, tokens) = (&self.rules, &self.tokens);
+        Terms { tenant, rules, snapshot_at_most: None, tokens, has_zone: false }
+    }
+
+    /// What was purged for all tenants is heard of as often as it is promised.
+    fn hear(&self, tenant: &Tenant, object: &Object) -> Result<(), Failure> {
+        let now = self.world.now();
+        if object.heard.get().is_some_and(|heard| now.abs_diff(heard) < GLOBAL_MS / 2) {
+            return Ok(());
+        }
+        object.heard.set(Some(now));
+        let everyone = &self.world.everyone;
+        let global = everyone.desk.borrow_mut().counters(&everyone.disk, UnixMillis(now), None)?;
+        object.desk.borrow_mut().adopt(&object.disk, self.terms(Some(tenant)), &global, UnixMillis(now))
+    }
+
     async fn arrive(&self, point: Point) -> Result<(), Failure> {
         self.world.arrive(point).await;
         match self.world.ledger_fault.get() {
@@ -167,6 +187,7 @@ impl Ledger for FakeLedger {
         self.world.ledger_questions.set(self.world.ledger_questions.get() + 1);
         self.arrive(Point::LedgerRead).await?;
         let object = self.world.object(tenant);
+        self.hear(tenant, &object)?;
         let text = object.desk.borrow_mut().counters(&object.disk, UnixMillis(self.world.now()), at_least)?;
         self.world.arrive(Point::LedgerAnswer).await;
         let counters = Counters::decode(&text).ok_or_else(failure)?;
@@ -178,13 +199,7 @@ impl Ledger for FakeLedger {
         let order = Order::decode(&order.encode()).ok_or_else(failure)?;
         self.arrive(Point::LedgerOrder).await?;
         let object = self.world.object(tenant);
-        let terms = Terms {
-            tenant: Some(tenant),
-            rules: &self.rules,
-            snapshot_at_most: None,
-            tokens: &self.tokens,
-            has_zone: false,
-        };
+        let terms = self.terms(Some(tenant));
         let id = format!("{}~{}", tenant.as_str(), self.world.serial());
         let now = UnixMillis(self.world.now());
         let answer = object.desk.borrow_mut().order(&object.disk, terms, &order, &id, now)?;
@@ -195,6 +210,15 @@ impl Ledger for FakeLedger {
                 decode_answer(&encode_answer(&answer)).ok_or_else(failure)
             }
         }
+    }
+
+    async fn order_everywhere(&self, order: &Order) -> Result<Result<Done, Declined>, Failure> {
+        self.arrive(Point::LedgerOrder).await?;
+        let object = &self.world.everyone;
+        let id = format!("~~{}", self.world.serial());
+        let now = UnixMillis(self.world.now());
+        let answer = object.desk.borrow_mut().order(&object.disk, self.terms(None), order, &id, now)?;
+        decode_answer(&encode_answer(&answer)).ok_or_else(failure)
     }
 
     async fn list(&self, tenant: &Tenant, is_listed: bool) -> Result<(), Failure> {
