@@ -37,10 +37,17 @@ pub struct MemoryDisk {
     messages: RefCell<Vec<(String, String, String, String, UnixMillis)>>,
     /// Whether it takes nothing more.
     pub is_full: Cell<bool>,
+    /// After how many writes it is full, if that is to happen.
+    pub full_after: Cell<Option<usize>>,
 }
 
 impl MemoryDisk {
     fn write(&self) -> Result<(), Failure> {
+        match self.full_after.get() {
+            Some(0) => self.is_full.set(true),
+            Some(more) => self.full_after.set(Some(more - 1)),
+            None => {}
+        }
         if self.is_full.get() { Err(Failure("the disk is full".to_string())) } else { Ok(()) }
     }
 }
@@ -99,9 +106,24 @@ impl Disk for MemoryDisk {
 pub struct Object {
     pub desk: RefCell<Desk>,
     pub disk: MemoryDisk,
+    /// By how much its clock is behind, in milliseconds.
+    pub behind: Cell<u64>,
 }
 
 impl Object {
+    /// The time by its own clock.
+    pub fn now(&self, world: &World) -> UnixMillis {
+        UnixMillis(world.now() - self.behind.get())
+    }
+
+    /// Whatever was on disk is gone as well.
+    pub fn lose(&self) {
+        self.restart();
+        self.disk.line.take();
+        self.disk.receipts.take();
+        self.disk.messages.take();
+    }
+
     /// Whatever was in memory is gone.
     pub fn restart(&self) {
         self.desk.take();
@@ -136,7 +158,7 @@ impl Ledger for FakeLedger {
         self.world.ledger_questions.set(self.world.ledger_questions.get() + 1);
         self.arrive(Point::LedgerRead).await?;
         let object = self.world.object(tenant);
-        let text = object.desk.borrow_mut().counters(&object.disk, UnixMillis(self.world.now()), at_least)?;
+        let text = object.desk.borrow_mut().counters(&object.disk, object.now(&self.world), at_least)?;
         self.world.arrive(Point::LedgerAnswer).await;
         let counters = Counters::decode(&text).ok_or_else(failure)?;
         Ok(Told { snapshot: Snapshot { counters, asked_at }, first: true })
@@ -149,7 +171,7 @@ impl Ledger for FakeLedger {
         let object = self.world.object(tenant);
         let terms = Terms { tenant, rules: &self.rules, snapshot_at_most: None, tokens: &self.tokens };
         let id = format!("{}~{}", tenant.as_str(), self.world.serial());
-        let now = UnixMillis(self.world.now());
+        let now = object.now(&self.world);
         let answer = object.desk.borrow_mut().order(&object.disk, terms, &order, &id, now)?;
         self.world.arrive(Point::LedgerOrdered).await;
         match self.world.ledger_fault.get() {
