@@ -29,12 +29,15 @@ pub enum LedgerFault {
     Hangs,
 }
 
+/// A message: its source, id, digest and receipt, and when it came.
+type Noted = (String, String, String, String, UnixMillis);
+
 /// What a ledger has on disk.
 #[derive(Debug, Default)]
 pub struct MemoryDisk {
     line: RefCell<Option<String>>,
     receipts: RefCell<BTreeMap<String, (UnixMillis, String)>>,
-    messages: RefCell<Vec<(String, String, String, String, UnixMillis)>>,
+    messages: RefCell<Vec<Noted>>,
     /// Whether it takes nothing more.
     pub is_full: Cell<bool>,
     /// After how many writes it is full, if that is to happen.
