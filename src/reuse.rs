@@ -113,6 +113,7 @@ mod tests {
     use crate::epoch::{Epoch, Standing};
     use crate::rules::{Bounds, Calendar, Lifetimes, WithoutLedger};
     use crate::time::UnixMillis;
+    use alloc::string::String;
 
     const KNOWN: Knowledge = Knowledge { standing: Standing::Current, within: true, insisting: false };
     const INVALIDATED: Knowledge =
@@ -145,10 +146,10 @@ mod tests {
             period_end: cut.then_some(UnixMillis(70_000)),
             epoch: Epoch(0),
             etag: "W/\"\"".into(),
-            digest: "".into(),
+            digest: String::new(),
             length: 0,
             headers: vec![],
-            marks: "".into(),
+            marks: String::new(),
         };
         assert_eq!(reuse(&head, &rule(without_ledger), known, UnixMillis(now)), expected, "{known:?} at {now}");
     }
