@@ -4,6 +4,7 @@ use crate::admit::{Access, OperatorTokens};
 use crate::key::Tenant;
 use crate::names::setting;
 use crate::token::TokenSecret;
+use crate::webhook::Webhooks;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -24,11 +25,27 @@ pub struct Config {
     pub tokens: TokenSecret,
     /// The greatest age of counters that judge, in milliseconds, if the classes' are longer.
     pub snapshot_at_most: Option<u64>,
+    /// The zone whose caches are purged, if there is one.
+    pub zone: Option<Zone>,
+    /// Who may say that something happened.
+    pub webhooks: Webhooks,
+}
+
+/// The zone whose caches are purged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Zone {
+    /// Where.
+    pub url: String,
+    /// With which token: one that may purge the zone's caches, and nothing else.
+    pub token: String,
 }
 
 /// What is wrong with the settings, for whoever deploys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Misconfigured(pub String);
+
+/// Where Cloudflare's API is.
+const ZONE_API: &str = "https://api.cloudflare.com";
 
 impl Config {
     /// Whether the deployment serves this host, in whatever case it is written.
@@ -72,7 +89,7 @@ impl Config {
         };
         Ok(Self {
             access,
-            origin: origin(&variable(setting::ORIGIN, "the origin's address, such as \"https://api.example.com\",")?)?,
+            origin: origin(&variable(setting::ORIGIN, "the origin's address, such as \"https://api.example.com\",")?, setting::ORIGIN)?,
             hosts: hosts(&variable(setting::HOSTS, "the host names to serve, separated by spaces, the deployment's own first,")?)?,
             operators: OperatorTokens::parse(&secret(setting::OPERATOR_TOKENS_SHA256, "the SHA-256 of each operator's token")?)
                 .ok_or_else(|| {
@@ -84,20 +101,22 @@ impl Config {
             tokens: TokenSecret::new(&secret(setting::EPOCH_SECRET, "a secret of 16 characters or more,")?)
                 .ok_or_else(|| Misconfigured(format!("{} must have 16 characters or more.", setting::EPOCH_SECRET)))?,
             snapshot_at_most: get(setting::SNAPSHOT_AT_MOST_MS).map(|text| millis(&text)).transpose()?,
+            zone: zone(&get)?,
+            webhooks: get(setting::WEBHOOKS)
+                .map_or_else(|| Ok(Webhooks::default()), |text| Webhooks::parse(&text).map_err(Misconfigured))?,
             origin_secret: header_value(secret(setting::ORIGIN_SECRET, "the secret that the origin expects in Edge-Secret")?)?,
         })
     }
 }
 
 /// `http://` or `https://` with an authority and nothing else.
-fn origin(text: &str) -> Result<String, Misconfigured> {
+fn origin(text: &str, name: &str) -> Result<String, Misconfigured> {
     let base = text.trim().strip_suffix('/').unwrap_or(text.trim());
     let authority = base.strip_prefix("https://").or_else(|| base.strip_prefix("http://"));
     match authority {
         Some(authority) if is_authority(authority) => Ok(base.to_string()),
         _ => Err(Misconfigured(format!(
-            "{} must be a scheme and a host, such as https://api.example.com, without path or credentials.",
-            setting::ORIGIN
+            "{name} must be a scheme and a host, such as https://api.example.com, without path or credentials."
         ))),
     }
 }
@@ -128,6 +147,33 @@ fn hosts(text: &str) -> Result<Vec<String>, Misconfigured> {
         )));
     }
     Ok(hosts)
+}
+
+/// Both of its settings, or none.
+fn zone(get: impl Fn(&str) -> Option<String>) -> Result<Option<Zone>, Misconfigured> {
+    let set = |name: &str| get(name).map(|value| value.trim().to_string()).filter(|value| !value.is_empty());
+    match (set(setting::ZONE_ID), set(setting::ZONE_TOKEN)) {
+        (None, None) => Ok(None),
+        (Some(id), Some(token)) => {
+            let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            if !plain || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+                let (id, token) = (setting::ZONE_ID, setting::ZONE_TOKEN);
+                return Err(Misconfigured(format!(
+                    "{id} must be letters and digits, as the dashboard shows it, and {token} printable ASCII without spaces."
+                )));
+            }
+            let api = set(setting::ZONE_API).unwrap_or_else(|| ZONE_API.to_string());
+            Ok(Some(Zone {
+                url: format!("{}/client/v4/zones/{id}/purge_cache", origin(&api, setting::ZONE_API)?),
+                token,
+            }))
+        }
+        _ => Err(Misconfigured(format!(
+            "{} and {} belong together: set both, or none.",
+            setting::ZONE_ID,
+            setting::ZONE_TOKEN
+        ))),
+    }
 }
 
 fn millis(text: &str) -> Result<u64, Misconfigured> {
@@ -216,9 +262,12 @@ mod tests {
             ("EPOCH_SECRET", "fifteen chars.."),
             ("SNAPSHOT_AT_MOST_MS", "99"),
             ("SNAPSHOT_AT_MOST_MS", "1s"),
+            ("ZONE_ID", "abc"),
+            ("ZONE_TOKEN", "abc"),
+            ("WEBHOOKS", "[]"),
         ] {
             let sentence = read(name, Some(value)).unwrap_err();
-            assert!(sentence.starts_with(name), "{sentence}");
+            assert!(sentence.contains(name), "{sentence}");
             let secret = ["OPERATOR_TOKENS_SHA256", "ORIGIN_SECRET", "EPOCH_SECRET"].contains(&name);
             assert!(!(secret && sentence.contains(value)), "{sentence}");
         }

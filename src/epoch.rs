@@ -150,6 +150,9 @@ pub const SPARSE_AT_MOST: usize = 512;
 /// A soft window is told apart in so many parts: purges that lie closer together count as one, from the first of them.
 const PARTS: u64 = 10;
 
+/// Behind the position in the text of a tenant that is gone.
+const DELISTED: &str = " delisted";
+
 /// So many are kept, whatever the clock does.
 const LONGEST: usize = 16;
 
@@ -197,6 +200,8 @@ pub struct Increment {
 pub struct Counters {
     /// The position: no counter is greater.
     pub epoch: Epoch,
+    /// The tenant is listed no longer: nothing of it is stored.
+    pub is_delisted: bool,
     purges: BTreeMap<Scope, Purges>,
 }
 
@@ -268,11 +273,14 @@ impl Counters {
         purges.soft.extend(folded.soft);
     }
 
-    /// As a ledger answers and a reader keeps them: the position, then a line for each scope, with its hard counter,
+    /// As a ledger answers and a reader keeps them: the position, and whether the tenant is gone; then a line for each scope, with its hard counter,
     /// its soft ones as `before@since` and its text.
     #[must_use]
     pub fn encode(&self) -> String {
         let mut text = self.epoch.to_string();
+        if self.is_delisted {
+            text.push_str(DELISTED);
+        }
         for (scope, purges) in &self.purges {
             // Writing to a String cannot fail.
             _ = write!(text, "\n{} ", purges.hard);
@@ -288,7 +296,10 @@ impl Counters {
     #[must_use]
     pub fn decode(text: &str) -> Option<Self> {
         let mut lines = text.split('\n');
-        let mut counters = Self { epoch: Epoch(lines.next()?.parse().ok()?), ..Self::default() };
+        let first = lines.next()?;
+        let listed = first.strip_suffix(DELISTED);
+        let epoch = Epoch(listed.unwrap_or(first).parse().ok()?);
+        let mut counters = Self { epoch, is_delisted: listed.is_some(), ..Self::default() };
         for line in lines {
             let mut words = line.splitn(3, ' ');
             let mut purges = Purges { hard: Epoch(words.next()?.parse().ok()?), soft: Vec::new() };
@@ -481,6 +492,8 @@ mod tests {
             purge(&mut counters, &scope, Mode::Soft, 9_000);
         }
         purge(&mut counters, &Scope::Tag(mark("a tag")), Mode::Soft, 9_000);
+        assert_eq!(Counters::decode(&counters.encode()).as_ref(), Some(&counters));
+        counters.is_delisted = true;
         assert_eq!(Counters::decode(&counters.encode()), Some(counters));
         assert_eq!(Counters::decode("0"), Some(Counters::default()));
     }

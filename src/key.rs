@@ -70,6 +70,12 @@ impl CacheKey {
         &self.text
     }
 
+    /// The tenant's name.
+    #[must_use]
+    pub fn tenant(&self) -> &str {
+        self.text.get(..self.tenant_length).unwrap_or_default()
+    }
+
     /// The key within its tenant: `dashboard:trends:revenue:v1?days=30`.
     #[must_use]
     pub fn logical(&self) -> &str {
@@ -99,6 +105,7 @@ mod tests {
         nominated.add("from".into(), "1".into());
         let key = CacheKey::new(&tenant, "d:x:v1", &nominated);
         assert_eq!(key.as_str(), "a.test/d:x:v1?from=1&to=2");
+        assert_eq!(key.tenant(), "a.test");
         assert_eq!(key.logical(), "d:x:v1?from=1&to=2");
     }
 }

@@ -40,6 +40,7 @@ pub mod classify;
 pub mod config;
 pub mod entry;
 pub mod epoch;
+pub mod events;
 pub mod fill;
 pub mod forwarding;
 pub mod freshness;
@@ -62,6 +63,7 @@ pub mod target;
 pub mod time;
 pub mod token;
 pub mod validation;
+pub mod webhook;
 
 #[cfg(any(target_arch = "wasm32", feature = "shell"))]
 mod shell;

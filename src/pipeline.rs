@@ -199,7 +199,11 @@ async fn from_store<P: Ports>(
     let counters = lookup.judge.as_ref().filter(|judge| judge.then != Then::Nothing).map(|judge| {
         (tenant.clone(), Bounds::of(&selected.stored.lifetimes, ports.config().snapshot_at_most), judge.clone())
     });
-    let mut served = if let Some(usable) = lookup.usable {
+    let is_delisted = lookup.judge.as_ref().is_some_and(|judge| judge.snapshot.counters.is_delisted);
+    let mut served = if is_delisted {
+        let filled = fill(ports, &question, selected.stored, Err(Refusal::NotListed)).await;
+        Miss { ports, selected, question, asked, why: Forward::Bypass, purged: false, on_error: None }.answer(filled)?
+    } else if let Some(usable) = lookup.usable {
         let invalidated = usable.stale.is_some_and(|stale| stale.why == Staleness::Invalidated);
         let judge = lookup.judge.filter(|_| invalidated);
         let renewal = judge.map(|judge| Renewal { question: question.clone(), snapshot: judge.snapshot });

@@ -1,7 +1,7 @@
 //! What a purge reaches, and by when: the promise that its receipt makes.
 
 use crate::epoch::{Mode, Scope, mark};
-use crate::rules::{Accepts, Lifetimes, Policy, Route, Rules, Seconds, Stored};
+use crate::rules::{Accepts, Class, Lifetimes, Policy, Route, Rules, Seconds, Stored};
 use crate::snapshot::Bounds;
 use alloc::collections::BTreeSet;
 
@@ -23,14 +23,22 @@ impl Reach {
     /// deployment's own bound on the age of counters.
     #[must_use]
     pub fn of(rules: &Rules, scope: &Scope, at_most: Option<u64>) -> Self {
-        let lifetimes = rules.stored().filter(|(route, _)| touches(scope, route)).map(|(_, stored)| stored.lifetimes);
-        let class = match scope {
-            Scope::Class(name) => rules.class(name).map(|class| &class.policy),
-            Scope::Tenant | Scope::Route(_) | Scope::Key { .. } | Scope::Tag(_) => None,
+        let classes = rules.classes.iter().filter_map(|class| Self::in_class(rules, scope, class, at_most));
+        classes.fold(Self::default(), Self::and)
+    }
+
+    /// Of what a scope covers in one class, if it does.
+    #[must_use]
+    pub fn in_class(rules: &Rules, scope: &Scope, class: &Class, at_most: Option<u64>) -> Option<Self> {
+        let Policy::Store(lifetimes) = &class.policy else { return None };
+        let covers = match scope {
+            Scope::Tenant | Scope::Tag(_) => true,
+            Scope::Class(name) => *name == class.name,
+            Scope::Route(_) | Scope::Key { .. } => {
+                rules.stored().any(|(route, _)| route.class == class.name && touches(scope, route))
+            }
         };
-        let class =
-            class.and_then(|policy| if let Policy::Store(lifetimes) = policy { Some(*lifetimes) } else { None });
-        lifetimes.chain(class).fold(Self::default(), |reach, lifetimes| reach.and(Self::single(&lifetimes, at_most)))
+        covers.then(|| Self::single(lifetimes, at_most))
     }
 
     fn single(lifetimes: &Lifetimes, at_most: Option<u64>) -> Self {

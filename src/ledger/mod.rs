@@ -6,3 +6,4 @@
 pub mod desk;
 pub mod line;
 pub mod order;
+pub mod outbox;

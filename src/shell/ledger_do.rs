@@ -1,74 +1,199 @@
-//! The ledger of a tenant: one Durable Object, at whose desk the calls arrive.
+//! The ledger of a tenant: one Durable Object, at whose desk the calls arrive. That of all tenants is another one of
+//! the same class, under a name that no tenant can have.
 
 use super::disk::SqlDisk;
+use super::errands;
+use super::ledgers::call;
 use super::ports::{config, now, random};
+use crate::config::Config;
 use crate::epoch::Epoch;
 use crate::key::Tenant;
-use crate::ledger::desk::{Desk, Disk as _, Terms};
+use crate::ledger::desk::{Desk, Disk as _, GLOBAL_MS, Terms};
 use crate::ledger::order::{Order, encode_answer};
+use crate::ledger::outbox::{COLLECTED_MS, Kind, Leg, State};
 use crate::ports::Failure;
 use crate::rules::compiled;
+use crate::time::UnixMillis;
 use alloc::string::{String, ToString as _};
-use core::cell::RefCell;
-use worker::{DurableObject, Env, Error, Method, Request, Response, Result, State, durable_object};
+use core::cell::{Cell, RefCell};
+use wasm_bindgen::JsValue;
+use worker::js_sys::Date;
+use worker::{DurableObject, Env, Error, Method, Request, Response, Result, ScheduledTime, Storage, durable_object};
 
-/// Counters: `GET /counters/{position that must have been reached}`.
-pub const COUNTERS: &str = "/counters/";
-/// An order: `POST /orders/{tenant}`.
-pub const ORDERS: &str = "/orders/";
-/// A receipt: `GET /receipts/{id}`.
-pub const RECEIPTS: &str = "/receipts/";
+/// The name of the ledger of all tenants.
+pub const GLOBAL: &str = "~";
 
-/// The counters of one tenant, and the receipts of what moved them.
+/// Counters: `GET /counters/{ledger}/{position that must have been reached}`.
+pub const COUNTERS: &str = "counters";
+/// An order: `POST /orders/{ledger}`.
+pub const ORDERS: &str = "orders";
+/// A receipt: `GET /receipts/{ledger}/{id}`.
+pub const RECEIPTS: &str = "receipts";
+/// Whether the tenant is listed: `POST /listing/{ledger}`, with `true` or `false`.
+pub const LISTING: &str = "listing";
+/// At the global ledger, tags to be purged from the zone: `POST /tags/~/{id of the receipt}`, a line each.
+pub const TAGS: &str = "tags";
+/// At the global ledger, how far it is with them: `GET /legs/~/{id of the receipt}`.
+pub const LEGS: &str = "legs";
+/// At the global ledger, whether a tenant is listed: `POST /tenants/~/{tenant}`, with `true` or `false`.
+pub const TENANTS: &str = "tenants";
+
+/// The counters of one tenant, the receipts of what moved them, and what is still to do for that.
 #[durable_object]
 pub struct Ledger {
+    storage: Storage,
     env: Env,
     disk: SqlDisk,
     desk: RefCell<Desk>,
+    /// When the global ledger was last heard of.
+    heard: Cell<Option<UnixMillis>>,
+    /// When the alarm is set to ring.
+    alarm: Cell<Option<UnixMillis>>,
+    /// Whether it was looked at since the object was started.
+    has_looked: Cell<bool>,
 }
 
 impl DurableObject for Ledger {
-    fn new(state: State, env: Env) -> Self {
-        Self { env, disk: SqlDisk::new(state.storage().sql()), desk: RefCell::default() }
+    fn new(state: worker::State, env: Env) -> Self {
+        let storage = state.storage();
+        let disk = SqlDisk::new(storage.sql());
+        Self {
+            storage,
+            env,
+            disk,
+            desk: RefCell::default(),
+            heard: Cell::new(None),
+            alarm: Cell::new(None),
+            has_looked: Cell::new(false),
+        }
     }
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
         let path = request.path();
-        // Nothing is awaited behind this line, so one call is done before the next begins.
+        let mut parts = path.trim_start_matches('/').splitn(3, '/');
+        let (name, ledger, rest) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default(), parts.next());
         let body = if request.method() == Method::Post { request.text().await? } else { String::new() };
-        let after = |call| path.strip_prefix(call);
-        let answer = if let Some(position) = after(COUNTERS) {
-            self.desk.borrow_mut().counters(&self.disk, now(), position.parse().ok().map(Epoch))
-        } else if let Some(tenant) = after(ORDERS) {
-            self.order(tenant, &body)
-        } else if let Some(id) = after(RECEIPTS) {
-            match self.disk.receipt(id) {
-                Ok(None) => return Response::error("no such receipt", 404),
-                Ok(Some(receipt)) => Ok(receipt),
-                Err(failure) => Err(failure),
-            }
-        } else {
-            return Response::error("not a call of a ledger", 404);
-        };
-        Response::ok(answer.map_err(|failure| Error::RustError(failure.0))?)
+        if !self.has_looked.replace(true) {
+            self.set_alarm().await?;
+        }
+        let answer = self.answer(name, ledger, rest.unwrap_or_default(), &body).await;
+        let Some(text) = answer.map_err(error)? else { return Response::error("there is no such thing", 404) };
+        Response::ok(text)
+    }
+
+    async fn alarm(&self) -> Result<Response> {
+        self.alarm.set(None);
+        let config = config(&self.env).map_err(|wrong| Error::RustError(wrong.0))?;
+        errands::run(&self.disk, &self.env, &config).await.map_err(error)?;
+        self.set_alarm().await?;
+        Response::empty()
     }
 }
 
+fn error(failure: Failure) -> Error {
+    Error::RustError(failure.0)
+}
+
 impl Ledger {
-    /// Carries an order out. The runtime keeps the answer back until all that was written is on disk.
-    fn order(&self, tenant: &str, body: &str) -> core::result::Result<String, Failure> {
-        let unreadable = || Failure("an order that this version does not know".to_string());
-        let tenant = Tenant::new(tenant).ok_or_else(unreadable)?;
-        let order = Order::decode(body).ok_or_else(unreadable)?;
+    /// Answers a call. Nothing is awaited between what one call writes, so that it becomes durable together; and the
+    /// runtime keeps the answer back until it is.
+    async fn answer(
+        &self,
+        name: &str,
+        ledger: &str,
+        rest: &str,
+        body: &str,
+    ) -> core::result::Result<Option<String>, Failure> {
         let config = config(&self.env).map_err(|wrong| Failure(wrong.0))?;
-        let terms = Terms {
-            tenant: &tenant,
-            rules: compiled(),
-            snapshot_at_most: config.snapshot_at_most,
-            tokens: &config.tokens,
-        };
-        let id = format!("{}~{}", tenant.as_str(), random());
-        let answer = self.desk.borrow_mut().order(&self.disk, terms, &order, &id, now())?;
-        Ok(encode_answer(&answer))
+        let tenant = Tenant::new(ledger);
+        match name {
+            COUNTERS => {
+                if let Some(tenant) = &tenant {
+                    self.hear(&config, tenant).await?;
+                }
+                let at_least = rest.parse().ok().map(Epoch);
+                self.desk.borrow_mut().counters(&self.disk, now(), at_least).map(Some)
+            }
+            ORDERS => {
+                let order = Order::decode(body);
+                let order = order.ok_or_else(|| Failure("an order that this version does not know".to_string()))?;
+                let id = format!("{ledger}~{}", random());
+                let terms = terms(&config, tenant.as_ref());
+                let answer = self.desk.borrow_mut().order(&self.disk, terms, &order, &id, now())?;
+                self.set_alarm().await.map_err(|error| Failure(error.to_string()))?;
+                Ok(Some(encode_answer(&answer)))
+            }
+            RECEIPTS => self.receipt(rest).await,
+            LISTING => {
+                self.desk.borrow_mut().list(&self.disk, ledger, body == "true", now())?;
+                self.set_alarm().await.map_err(|error| Failure(error.to_string()))?;
+                Ok(Some(String::new()))
+            }
+            TAGS => {
+                if self.disk.legs(rest)?.is_empty() {
+                    for tag in body.split(' ') {
+                        self.disk.write_leg(&Leg::new(rest, Kind::Tag, tag.to_string(), now(), COLLECTED_MS))?;
+                    }
+                }
+                self.set_alarm().await.map_err(|error| Failure(error.to_string()))?;
+                Ok(Some(String::new()))
+            }
+            LEGS => {
+                let legs = self.disk.legs(rest)?;
+                let some = |state| legs.iter().any(|leg| leg.state == state);
+                let state = [State::Waiting, State::GivenUp].into_iter().find(|state| some(*state));
+                Ok((!legs.is_empty()).then(|| state.unwrap_or(State::Done).as_str().to_string()))
+            }
+            TENANTS => self.disk.list(rest, body == "true").map(|()| Some(String::new())),
+            _ => Ok(None),
+        }
+    }
+
+    /// A receipt. What the global ledger does for it is asked there.
+    async fn receipt(&self, id: &str) -> core::result::Result<Option<String>, Failure> {
+        errands::settle_handed_over(&self.disk, &self.env, id).await?;
+        self.desk.borrow().receipt(&self.disk, id)
+    }
+
+    /// Takes over what was purged for all tenants. What was heard less than half of the time ago that is promised is
+    /// good enough.
+    async fn hear(&self, config: &Config, tenant: &Tenant) -> core::result::Result<(), Failure> {
+        let asked_at = now();
+        if self.heard.get().is_some_and(|heard| asked_at.0.abs_diff(heard.0) < GLOBAL_MS / 2) {
+            return Ok(());
+        }
+        let heard = call(&self.env, GLOBAL, &format!("/{COUNTERS}/{GLOBAL}/"), None).await;
+        match heard {
+            Ok(counters) => {
+                let counters = counters.unwrap_or_default();
+                self.desk.borrow_mut().adopt(&self.disk, terms(config, Some(tenant)), &counters, now())?;
+                self.heard.set(Some(asked_at));
+                Ok(())
+            }
+            // Within the time that is promised, what was heard before still holds.
+            Err(_) if self.heard.get().is_some_and(|heard| asked_at.0.abs_diff(heard.0) < GLOBAL_MS) => Ok(()),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Has the alarm ring when the next thing is due, if it does not already.
+    async fn set_alarm(&self) -> Result<()> {
+        let next = self.disk.next_due().map_err(error)?;
+        let set = self.alarm.get();
+        let Some(due) = next.filter(|due| set.is_none_or(|set| *due < set)) else { return Ok(()) };
+        self.alarm.set(Some(due));
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are exact for 285,000 years")]
+        let date = Date::new(&JsValue::from(due.0 as f64));
+        self.storage.set_alarm(ScheduledTime::new(date)).await
+    }
+}
+
+fn terms<'a>(config: &'a Config, tenant: Option<&'a Tenant>) -> Terms<'a> {
+    Terms {
+        tenant,
+        rules: compiled(),
+        snapshot_at_most: config.snapshot_at_most,
+        tokens: &config.tokens,
+        has_zone: config.zone.is_some(),
     }
 }

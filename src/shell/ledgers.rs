@@ -3,7 +3,7 @@
 
 use super::body::text_of;
 use super::js::{failure, get};
-use super::ledger_do::{COUNTERS, ORDERS, RECEIPTS};
+use super::ledger_do::{COUNTERS, LISTING, ORDERS, RECEIPTS};
 use super::ports::now;
 use crate::epoch::{Counters, Epoch};
 use crate::key::Tenant;
@@ -38,31 +38,26 @@ thread_local! {
 
 /// The ledgers, from outside.
 pub struct Ledgers {
-    namespace: DurableObjectNamespace,
+    env: Env,
     context: Rc<Context>,
 }
 
 impl Ledgers {
     pub fn bind(env: &Env, context: Rc<Context>) -> Option<Self> {
-        let namespace = get(env, setting::LEDGER);
-        namespace.is_object().then(|| Self { namespace: namespace.unchecked_into(), context })
+        get(env, setting::LEDGER).is_object().then(|| Self { env: env.clone(), context })
     }
 }
 
-/// Calls a ledger: the answer's text, if it is one.
-async fn call(
-    namespace: DurableObjectNamespace,
-    tenant: Tenant,
-    path: String,
-    body: Option<String>,
-) -> Result<Option<String>, Failure> {
+/// Calls the ledger of that name: the answer's text, or nothing if what was asked for is not there.
+pub async fn call(env: &Env, ledger: &str, path: &str, body: Option<String>) -> Result<Option<String>, Failure> {
     let init = RequestInit::new();
     if let Some(body) = body {
         init.set_method("POST");
         init.set_body(&JsValue::from(body));
     }
     let request = web_sys::Request::new_with_str_and_init(&format!("https://ledger{path}"), &init).map_err(failure)?;
-    let stub = namespace.get_by_name(tenant.as_str()).map_err(failure)?;
+    let namespace: DurableObjectNamespace = get(env, setting::LEDGER).unchecked_into();
+    let stub = namespace.get_by_name(ledger).map_err(failure)?;
     let response = JsFuture::from(stub.fetch_with_request(&request).map_err(failure)?).await.map_err(failure)?;
     let response: web_sys::Response = response.unchecked_into();
     let text = text_of(&response).await?;
@@ -98,24 +93,29 @@ impl ports::Ledger for Ledgers {
     }
 
     async fn order(&self, tenant: &Tenant, order: &Order) -> Result<Result<Done, Declined>, Failure> {
-        let path = format!("{ORDERS}{}", tenant.as_str());
-        let answer = call(self.namespace.clone(), tenant.clone(), path, Some(order.encode())).await?;
+        let path = format!("/{ORDERS}/{}", tenant.as_str());
+        let answer = call(&self.env, tenant.as_str(), &path, Some(order.encode())).await?;
         answer.and_then(|answer| decode_answer(&answer)).ok_or_else(unreadable)
     }
 
+    async fn list(&self, tenant: &Tenant, is_listed: bool) -> Result<(), Failure> {
+        let path = format!("/{LISTING}/{}", tenant.as_str());
+        call(&self.env, tenant.as_str(), &path, Some(is_listed.to_string())).await.map(drop)
+    }
+
     async fn receipt(&self, tenant: &Tenant, id: &str) -> Result<Option<String>, Failure> {
-        call(self.namespace.clone(), tenant.clone(), format!("{RECEIPTS}{id}"), None).await
+        call(&self.env, tenant.as_str(), &format!("/{RECEIPTS}/{}/{id}", tenant.as_str()), None).await
     }
 }
 
 impl Ledgers {
     /// Asks for counters, also if the request that does so goes away.
     fn ask(&self, tenant: &Tenant, at_least: Option<Epoch>) -> Question {
-        let path = at_least.map_or_else(|| COUNTERS.to_string(), |position| format!("{COUNTERS}{position}"));
         let asked_at = now();
-        let answer = call(self.namespace.clone(), tenant.clone(), path, None);
+        let (env, ledger) = (self.env.clone(), String::from(tenant.as_str()));
         let answer = future_to_promise(async move {
-            match answer.await {
+            let position = at_least.map_or_else(String::new, |position| position.to_string());
+            match call(&env, &ledger, &format!("/{COUNTERS}/{ledger}/{position}"), None).await {
                 Ok(text) => Ok(text.map_or(JsValue::NULL, JsValue::from)),
                 Err(failure) => Err(JsValue::from(failure.0)),
             }

@@ -4,6 +4,7 @@
 
 mod body;
 mod disk;
+mod errands;
 mod isolate;
 mod js;
 mod ledger_do;

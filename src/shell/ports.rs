@@ -142,8 +142,16 @@ pub fn random() -> String {
     hex(&bytes)
 }
 
+/// Any number.
+pub fn random_number() -> u64 {
+    let mut bytes = [0; 8];
+    // Without random numbers, pauses are not spread; they are kept all the same.
+    _ = getrandom::fill(&mut bytes);
+    u64::from_le_bytes(bytes)
+}
+
 /// Waits. A timer that cannot be set is over at once.
-async fn sleep(millis: u64) {
+pub async fn sleep(millis: u64) {
     let global: WorkerGlobalScope = js_sys::global().unchecked_into();
     let millis = i32::try_from(millis).unwrap_or(i32::MAX);
     let timer = Promise::new(&mut |resolve, _| {

@@ -85,6 +85,7 @@ impl EdgeTier {
         let headers = Headers::new()?;
         headers.set(field::STORED_HEAD, encoded)?;
         headers.set(field::CACHE_CONTROL, &format!("s-maxage={keep}"))?;
+        headers.set(field::CACHE_TAG, &format!("{}{}", field::DATA_TAG, key.tenant()))?;
         headers.set(field::CONTENT_LENGTH, &format!("{}", head.length))?;
         let init = ResponseInit::new();
         init.set_headers_headers(&headers);

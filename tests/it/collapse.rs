@@ -165,6 +165,22 @@ fn a_fetch_that_was_given_up_is_joined_for_fifteen_seconds_and_no_longer() {
     }
 }
 
+/// What is out of date is renewed once at a time: whoever comes meanwhile asks neither Workers KV nor the origin.
+#[test]
+fn a_renewal_under_way_is_left_alone() {
+    let world = World::new();
+    let location = Location::new(&world);
+    get(&location, OPS);
+    assert_eq!(ask(&location, Asking::purge(r#"{"mode":"soft","all":true}"#)).status, 202);
+    let mut renewing = held(&location, OPS);
+    world.hold(Point::KvGet);
+    assert_eq!(get(&location, OPS).cache_status(), "hit; ttl=300; detail=edge/invalidated");
+    assert!(!world.holds(Point::KvGet));
+    world.release(Point::OriginAnswer);
+    assert_eq!(end(&mut renewing), (Some(1), "hit; ttl=300; detail=edge/invalidated".to_string()));
+    assert_eq!((get(&location, OPS).serial(), world.origin.count()), (Some(2), 2));
+}
+
 /// A follower's answer is no hit, and is the leader's in everything that a client keeps.
 #[test]
 fn a_follower_gets_the_same_fields_and_may_ask_for_less() {

@@ -17,3 +17,4 @@ mod rules;
 mod spec;
 mod table;
 mod tasks;
+mod webhook;

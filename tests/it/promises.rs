@@ -5,7 +5,9 @@ use crate::client::{Seen, ask, get};
 use crate::fakes::{Asking, Location, World};
 use crate::table::{Entry, entries};
 use hotrod_edge::rules::Lifetimes;
+use hotrod_edge::time::{UnixMillis, rfc3339};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// Every entry, and where it is asked for: in two isolates of one data centre, and in another data centre.
@@ -59,6 +61,12 @@ fn check(mode: &str, body: &Value, covers: impl Fn(&Entry) -> bool) {
     let browser = spans.iter().map(|(_, browser)| *browser).max().unwrap_or_default();
     assert_eq!((increment, effective), (world.now(), world.now() + longest), "{body}");
     assert_eq!(receipt.time("beyond_by"), effective + browser, "{body}");
+    let by_class: BTreeMap<_, _> = covered
+        .iter()
+        .zip(&spans)
+        .map(|(entry, (span, _))| (entry.route.class.as_ref(), rfc3339(UnixMillis(increment + span))))
+        .collect();
+    assert_eq!(receipt.json()["effective_by_class"], json!(by_class), "{body}");
 
     let fetched_before = u64::try_from(world.origin.count()).unwrap_or_default();
     let is_older = |seen: &Seen| seen.serial().is_some_and(|serial| serial <= fetched_before);

@@ -5,6 +5,7 @@ use hotrod_edge::epoch::{Counters, Epoch};
 use hotrod_edge::key::Tenant;
 use hotrod_edge::ledger::desk::{Desk, Disk, Message, Terms};
 use hotrod_edge::ledger::order::{Declined, Done, Order, decode_answer, encode_answer};
+use hotrod_edge::ledger::outbox::{Leg, State};
 use hotrod_edge::ports::{Failure, Ledger, Told};
 use hotrod_edge::rules::Rules;
 use hotrod_edge::snapshot::Snapshot;
@@ -38,6 +39,7 @@ pub struct MemoryDisk {
     line: RefCell<Option<String>>,
     receipts: RefCell<BTreeMap<String, (UnixMillis, String)>>,
     messages: RefCell<Vec<Noted>>,
+    legs: RefCell<Vec<Leg>>,
     /// Whether it takes nothing more.
     pub is_full: Cell<bool>,
     /// After how many writes it is full, if that is to happen.
@@ -97,6 +99,35 @@ impl Disk for MemoryDisk {
         Ok(())
     }
 
+    fn write_leg(&self, leg: &Leg) -> Result<(), Failure> {
+        self.write()?;
+        let id = self.legs.borrow().len() as u64 + 1;
+        self.legs.borrow_mut().push(Leg { id, ..leg.clone() });
+        Ok(())
+    }
+
+    fn move_leg(&self, leg: &Leg) -> Result<(), Failure> {
+        self.write()?;
+        for there in self.legs.borrow_mut().iter_mut().filter(|there| there.id == leg.id) {
+            *there = leg.clone();
+        }
+        Ok(())
+    }
+
+    fn legs(&self, receipt: &str) -> Result<Vec<Leg>, Failure> {
+        Ok(self.legs.borrow().iter().filter(|leg| leg.receipt == receipt).cloned().collect())
+    }
+
+    fn due_legs(&self, by: UnixMillis, at_most: u32) -> Result<Vec<Leg>, Failure> {
+        let legs = self.legs.borrow();
+        let due = legs.iter().filter(|leg| leg.state == State::Waiting && leg.due <= by);
+        Ok(due.take(at_most as usize).cloned().collect())
+    }
+
+    fn next_due(&self) -> Result<Option<UnixMillis>, Failure> {
+        Ok(self.legs.borrow().iter().filter(|leg| leg.state == State::Waiting).map(|leg| leg.due).min())
+    }
+
     fn forget(&self, before: UnixMillis) -> Result<(), Failure> {
         self.receipts.borrow_mut().retain(|_, (at, _)| *at >= before);
         self.messages.borrow_mut().retain(|message| message.4 >= before);
@@ -125,6 +156,7 @@ impl Object {
         self.disk.line.take();
         self.disk.receipts.take();
         self.disk.messages.take();
+        self.disk.legs.take();
     }
 
     /// Whatever was in memory is gone.
@@ -172,7 +204,13 @@ impl Ledger for FakeLedger {
         let order = Order::decode(&order.encode()).ok_or_else(failure)?;
         self.arrive(Point::LedgerOrder).await?;
         let object = self.world.object(tenant);
-        let terms = Terms { tenant, rules: &self.rules, snapshot_at_most: None, tokens: &self.tokens };
+        let terms = Terms {
+            tenant: Some(tenant),
+            rules: &self.rules,
+            snapshot_at_most: None,
+            tokens: &self.tokens,
+            has_zone: false,
+        };
         let id = format!("{}~{}", tenant.as_str(), self.world.serial());
         let now = object.now(&self.world);
         let answer = object.desk.borrow_mut().order(&object.disk, terms, &order, &id, now)?;
@@ -185,8 +223,16 @@ impl Ledger for FakeLedger {
         }
     }
 
+    async fn list(&self, tenant: &Tenant, is_listed: bool) -> Result<(), Failure> {
+        self.arrive(Point::LedgerOrder).await?;
+        let object = self.world.object(tenant);
+        let now = UnixMillis(self.world.now());
+        object.desk.borrow_mut().list(&object.disk, tenant.as_str(), is_listed, now)
+    }
+
     async fn receipt(&self, tenant: &Tenant, id: &str) -> Result<Option<String>, Failure> {
         self.arrive(Point::LedgerRead).await?;
-        self.world.object(tenant).disk.receipt(id)
+        let object = self.world.object(tenant);
+        object.desk.borrow().receipt(&object.disk, id)
     }
 }
