@@ -13,9 +13,9 @@
 //! one line: a head of position `e` has seen exactly the purges up to `e`. So no counter can be forgotten in
 //! a head, and a counter may be folded into a wider one at any time.
 
+use crate::small::Map;
 use crate::time::UnixMillis;
 use crate::validation::digest;
-use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
@@ -202,7 +202,7 @@ pub struct Counters {
     pub epoch: Epoch,
     /// The tenant is listed no longer: nothing of it is stored.
     pub is_delisted: bool,
-    purges: BTreeMap<Scope, Purges>,
+    purges: Map<Scope, Purges>,
 }
 
 impl Counters {
@@ -239,12 +239,11 @@ impl Counters {
     /// Purges a scope. `window` is the longest soft window of what it covers, in milliseconds.
     pub fn purge(&mut self, scope: &Scope, mode: Mode, increment: Increment, window: u64) {
         self.epoch = self.epoch.max(increment.epoch);
-        let purges = self.purges.entry(scope.clone()).or_default();
-        match mode {
+        self.purges.change(scope.clone(), |purges| match mode {
             Mode::Soft => purges.invalidate(increment, window),
             Mode::Hard | Mode::Erase => purges.hard = purges.hard.max(increment.epoch),
-        }
-        if self.purges.keys().filter(|scope| matches!(scope, Scope::Key { .. } | Scope::Tag(_))).count()
+        });
+        if self.purges.iter().filter(|(scope, _)| matches!(scope, Scope::Key { .. } | Scope::Tag(_))).count()
             > SPARSE_AT_MOST
         {
             match scope {
@@ -268,9 +267,10 @@ impl Counters {
             }
         }
         self.purges.retain(|scope, _| !narrower(scope));
-        let purges = self.purges.entry(wider.clone()).or_default();
-        purges.hard = purges.hard.max(folded.hard);
-        purges.soft.extend(folded.soft);
+        self.purges.change(wider.clone(), |purges| {
+            purges.hard = purges.hard.max(folded.hard);
+            purges.soft.extend(folded.soft);
+        });
     }
 
     /// As a ledger answers and a reader keeps them: the position, and whether the tenant is gone; then a line for each scope, with its hard counter,
@@ -281,7 +281,7 @@ impl Counters {
         if self.is_delisted {
             text.push_str(DELISTED);
         }
-        for (scope, purges) in &self.purges {
+        for (scope, purges) in self.purges.iter() {
             // Writing to a String cannot fail.
             _ = write!(text, "\n{} ", purges.hard);
             for (index, soft) in purges.soft.iter().enumerate() {
@@ -308,7 +308,7 @@ impl Counters {
                 let (before, since) = (Epoch(before.parse().ok()?), UnixMillis(since.parse().ok()?));
                 purges.soft.push(Soft { before, since });
             }
-            _ = counters.purges.insert(Scope::parse(words.next()?)?, purges);
+            counters.purges.insert(Scope::parse(words.next()?)?, purges);
         }
         Some(counters)
     }

@@ -7,9 +7,9 @@ use crate::key::Tenant;
 use crate::ledger::order::{Declined, Done, Occasion, Order};
 use crate::ports::{Failure, Incident, Ledger as _, Ports, within};
 use crate::rules::{Rules, Touches};
+use crate::small::Set;
 use crate::snapshot::{Snapshot, keep, share};
 use crate::target::Target;
-use alloc::collections::BTreeSet;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString as _};
 use serde_json::Value;
@@ -42,13 +42,13 @@ pub async fn order<P: Ports>(ports: &P, tenant: &Tenant, order: &Order) -> Resul
 
 /// The scopes that rules.toml names as touched by something.
 #[must_use]
-pub fn touched(rules: &Rules, touches: &Touches) -> BTreeSet<Scope> {
-    let mut scopes = BTreeSet::new();
+pub fn touched(rules: &Rules, touches: &Touches) -> Set<Scope> {
+    let mut scopes = Set::new();
     for name in touches.routes.iter() {
-        _ = scopes.insert(Scope::Route(name.to_string()));
+        scopes.insert(Scope::Route(name.to_string()));
     }
     for name in touches.classes.iter() {
-        _ = scopes.insert(Scope::Class(name.to_string()));
+        scopes.insert(Scope::Class(name.to_string()));
     }
     for name in touches.tags.iter() {
         tagged(rules, name, &mut scopes);
@@ -57,11 +57,11 @@ pub fn touched(rules: &Rules, touches: &Touches) -> BTreeSet<Scope> {
 }
 
 /// The scopes of a tag: whatever the origin put it on, and the routes that have it by rule.
-pub fn tagged(rules: &Rules, tag: &str, scopes: &mut BTreeSet<Scope>) {
-    _ = scopes.insert(Scope::Tag(mark(tag)));
+pub fn tagged(rules: &Rules, tag: &str, scopes: &mut Set<Scope>) {
+    scopes.insert(Scope::Tag(mark(tag)));
     for (route, stored) in rules.stored() {
         if stored.tags.iter().any(|name| name == tag) {
-            _ = scopes.insert(Scope::Route(route.name.to_string()));
+            scopes.insert(Scope::Route(route.name.to_string()));
         }
     }
 }
@@ -69,7 +69,7 @@ pub fn tagged(rules: &Rules, tag: &str, scopes: &mut BTreeSet<Scope>) {
 /// What a request that is not safe makes out of date if it succeeds, as far as its target says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {
-    scopes: BTreeSet<Scope>,
+    scopes: Set<Scope>,
 }
 
 impl Write {
@@ -80,7 +80,7 @@ impl Write {
         if matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE") {
             return None;
         }
-        let mut scopes = BTreeSet::new();
+        let mut scopes = Set::new();
         match lane {
             Lane::Live(route) | Lane::Bypass(route) => {
                 if let Some(touches) = &route.invalidates {
@@ -88,7 +88,7 @@ impl Write {
                 }
             }
             Lane::Method(route) => {
-                _ = scopes.insert(match classify(rules, "GET", target) {
+                scopes.insert(match classify(rules, "GET", target) {
                     Classified::Stored(selected) => Scope::Key {
                         route: route.name.to_string(),
                         key: format!("{}{}", selected.stored.key, selected.in_key),

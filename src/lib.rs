@@ -57,6 +57,7 @@ pub mod purge;
 pub mod reach;
 pub mod reuse;
 pub mod rules;
+pub mod small;
 pub mod snapshot;
 pub mod storing;
 pub mod target;

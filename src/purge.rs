@@ -9,8 +9,8 @@ use crate::epoch::{Mode, Scope};
 use crate::invalidate::tagged;
 use crate::key::{Nominated, Tenant};
 use crate::rules::{Parameter, Policy, Route, Rules, Segment, Stored, Text, is_word};
+use crate::small::Set;
 use crate::target::Target;
-use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use serde_json::Value;
@@ -29,7 +29,7 @@ pub struct Requested {
     /// How thoroughly.
     pub mode: Mode,
     /// What.
-    pub scopes: BTreeSet<Scope>,
+    pub scopes: Set<Scope>,
     /// Only say what would happen.
     pub dry_run: bool,
 }
@@ -113,16 +113,16 @@ pub fn read(body: &[u8], rules: &Rules, config: &Config, tenant: &Tenant) -> Res
         }
         _ => {}
     }
-    let mut scopes = BTreeSet::new();
+    let mut scopes = Set::new();
     if body.all {
-        _ = scopes.insert(Scope::Tenant);
+        scopes.insert(Scope::Tenant);
     }
     let named = (body.keys.iter().map(|name| key(rules, name)))
         .chain(body.routes.iter().map(|name| route(rules, name)))
         .chain(body.classes.iter().map(|name| class(rules, name)))
         .chain(body.urls.iter().map(|name| url(rules, config, name)));
     for scope in named {
-        _ = scopes.insert(scope.map_err(Refused::Unprocessable)?);
+        scopes.insert(scope.map_err(Refused::Unprocessable)?);
     }
     for tag in &body.tags {
         // The origin may use any string as a tag, so one that nothing carries cannot be told from a typing error.

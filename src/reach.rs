@@ -2,8 +2,8 @@
 
 use crate::epoch::{Mode, Scope, mark};
 use crate::rules::{Accepts, Class, Lifetimes, Policy, Route, Rules, Seconds, Stored};
+use crate::small::Set;
 use crate::snapshot::Bounds;
-use alloc::collections::BTreeSet;
 
 /// The spans that follow from what a purge covers. In milliseconds, but for the last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -78,7 +78,7 @@ fn touches(scope: &Scope, route: &Route) -> bool {
 
 /// How many keys the scopes cover, as far as the rules know: a parameter that may be any word counts as one.
 #[must_use]
-pub fn keys(rules: &Rules, scopes: &BTreeSet<Scope>) -> u64 {
+pub fn keys(rules: &Rules, scopes: &Set<Scope>) -> u64 {
     let covered = |route: &Route, stored: &Stored, scope: &Scope| match scope {
         Scope::Tag(tag) => stored.tags.iter().any(|name| mark(name) == *tag),
         Scope::Key { .. } => false,

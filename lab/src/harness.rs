@@ -32,6 +32,9 @@ pub const EPOCH_SECRET: &str = "epoch-secret-for-tests";
 /// What the origin expects in Edge-Secret.
 pub const ORIGIN_SECRET: &str = "origin-secret-for-tests";
 
+/// The bound of [`Options::short_snapshots`].
+pub const SHORT: Duration = Duration::from_millis(500);
+
 /// How long something that runs behind an answer may take.
 const BEHIND: Duration = Duration::from_secs(5);
 
@@ -121,6 +124,11 @@ impl Options {
         self.with(Change::Var(name.to_owned(), Some(value.to_owned())))
     }
 
+    /// No copy of counters judges for longer than [`SHORT`], whatever the class.
+    pub fn short_snapshots(self) -> Self {
+        self.var("SNAPSHOT_AT_MOST_MS", &SHORT.as_millis().to_string())
+    }
+
     /// Leaves a variable or a secret out.
     pub fn without_var(self, name: &str) -> Self {
         self.with(Change::Var(name.to_owned(), None))
@@ -193,6 +201,11 @@ impl Edge {
     #[track_caller]
     pub fn send(&self, call: &Call) -> Case<'_> {
         Case::run(&self.origin, self.workerd.address(), call)
+    }
+
+    /// Waits until every copy of counters is too old to judge: of an edge with [`Options::short_snapshots`].
+    pub fn snapshots_expire(&self) {
+        std::thread::sleep(SHORT + Duration::from_millis(10));
     }
 
     /// Waits until this is true: for what the Worker asks and writes behind an answer.

@@ -18,6 +18,7 @@ pub mod gate;
 pub mod harness;
 pub mod locations;
 pub mod origin;
+pub mod promise;
 pub mod purge;
 pub mod server;
 pub mod stored;

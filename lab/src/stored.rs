@@ -5,6 +5,7 @@ use hotrod_edge::rules::{Accepts, Lifetimes, Route, Segment, Stored, compiled};
 use crate::client::Response;
 use crate::harness::{CACHE, Edge, TENANT};
 use crate::origin::Answer;
+use crate::stores::Op;
 
 /// A hot tile.
 pub const SALES: &str = "/api/dashboard/tiles/sales-pulse";
@@ -89,6 +90,11 @@ pub fn cache_url_of(tenant: &str, key: &str) -> String {
     format!("https://localhost/cache/stored/{tenant}/{key}")
 }
 
+/// Where the data centre's copy of the tenant's counters lies in the Cache API.
+pub fn counters_url() -> String {
+    format!("https://localhost/cache/counters/{TENANT}")
+}
+
 /// True if answers with this key are kept in KV too.
 pub fn is_hot(key: &str) -> bool {
     all_kept().iter().any(|kept| kept.key == key && kept.hot)
@@ -99,6 +105,17 @@ impl Edge {
     pub fn in_cache(&self, key: &str) -> Option<String> {
         let (_, body) = self.cache.get(CACHE, &cache_url(key))?;
         Some(String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// The URLs of the answers that the Cache API holds. It holds a copy of the counters too.
+    pub fn answers_in_cache(&self) -> Vec<String> {
+        self.cache.urls(CACHE).into_iter().filter(|url| *url != counters_url()).collect()
+    }
+
+    /// How many operations of this kind the Cache API saw for answers.
+    pub fn answer_count(&self, op: Op) -> usize {
+        let log = self.cache_face.log();
+        log.iter().filter(|(logged, key)| *logged == op && !key.contains("/cache/counters/")).count()
     }
 
     /// The body that KV holds under this key.

@@ -9,12 +9,12 @@ use crate::names::field;
 use crate::ports::Failure;
 use crate::reach::Reach;
 use crate::rules::Rules;
+use crate::small::{Map, Set};
 use crate::time::{UnixMillis, rfc3339};
 use crate::token::TokenSecret;
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// For so long receipts can be asked for, and a repeat of an event is known, in milliseconds.
 pub const REMEMBERED_MS: u64 = 7 * 24 * 60 * 60 * 1000;
@@ -130,7 +130,7 @@ pub struct Desk {
     /// Nothing until it was read, or when a write failed half way.
     line: Option<Line>,
     /// Of each token, until when its purges are used up.
-    spent: BTreeMap<String, u64>,
+    spent: Map<String, u64>,
     /// When what is old was last forgotten.
     forgot: UnixMillis,
 }
@@ -277,7 +277,7 @@ impl Desk {
         if over > 0 {
             return Err(u32::try_from(over.div_ceil(1000)).unwrap_or(u32::MAX));
         }
-        _ = self.spent.insert(by.to_string(), until);
+        self.spent.insert(by.to_string(), until);
         Ok(())
     }
 }
@@ -299,7 +299,7 @@ fn legs(terms: Terms<'_>, order: &Order, id: &str, increment: Increment, now: Un
     }
     if order.mode == Mode::Erase {
         let mut what = format!("1 {}", increment.epoch);
-        for scope in &order.scopes {
+        for scope in order.scopes.iter() {
             what.push('\n');
             what.push_str(&scope.to_string());
         }
@@ -316,7 +316,7 @@ fn receipt(terms: Terms<'_>, order: &Order, id: &str, increment: Increment) -> V
     // What is purged for all tenants arrives at their ledgers first.
     let on_the_way = if terms.tenant.is_some() { 0 } else { GLOBAL_MS.saturating_add(MERGED_MS) };
     let arrived = increment.at.0.saturating_add(on_the_way);
-    let (mut classes, mut reach) = (Map::new(), Reach::default());
+    let (mut classes, mut reach) = (serde_json::Map::new(), Reach::default());
     for class in terms.rules.classes.iter() {
         let scopes = order.scopes.iter();
         let of_class = scopes.filter_map(|scope| Reach::in_class(terms.rules, scope, class, terms.snapshot_at_most));
@@ -348,9 +348,9 @@ fn receipt(terms: Terms<'_>, order: &Order, id: &str, increment: Increment) -> V
 
 /// What scopes cover, by name; tags by their marks.
 #[must_use]
-pub fn purged(scopes: &BTreeSet<Scope>) -> Value {
-    let mut names: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for scope in scopes {
+pub fn purged(scopes: &Set<Scope>) -> Value {
+    let mut purged = serde_json::Map::new();
+    for scope in scopes.iter() {
         let (kind, name) = match scope {
             Scope::Tenant => ("all", ""),
             Scope::Class(name) => ("classes", name.as_str()),
@@ -358,12 +358,11 @@ pub fn purged(scopes: &BTreeSet<Scope>) -> Value {
             Scope::Key { key, .. } => ("keys", key.as_str()),
             Scope::Tag(mark) => ("tags", mark.as_str()),
         };
-        names.entry(kind).or_default().push(name);
-    }
-    let mut purged = Map::new();
-    for (kind, names) in names {
-        let names = if kind == "all" { Value::Bool(true) } else { names.into_iter().collect() };
-        _ = purged.insert(kind.to_string(), names);
+        match purged.get_mut(kind) {
+            Some(Value::Array(names)) => names.push(name.into()),
+            _ if *scope == Scope::Tenant => _ = purged.insert(kind.to_string(), true.into()),
+            _ => _ = purged.insert(kind.to_string(), vec![Value::from(name)].into()),
+        }
     }
     Value::Object(purged)
 }

@@ -1,7 +1,7 @@
 //! What a ledger is told to purge, and what it answers, as they go over the wire.
 
 use crate::epoch::{Mode, Scope};
-use alloc::collections::BTreeSet;
+use crate::small::Set;
 use alloc::string::{String, ToString as _};
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ pub struct Order {
     /// How thoroughly.
     pub mode: Mode,
     /// What.
-    pub scopes: BTreeSet<Scope>,
+    pub scopes: Set<Scope>,
     /// Why.
     pub occasion: Occasion,
 }
@@ -87,9 +87,9 @@ impl Order {
     #[must_use]
     pub fn decode(text: &str) -> Option<Self> {
         let read: Value = serde_json::from_str(text).ok()?;
-        let mut scopes = BTreeSet::new();
+        let mut scopes = Set::new();
         for scope in read.get("scopes")?.as_array()? {
-            _ = scopes.insert(Scope::parse(scope.as_str()?)?);
+            scopes.insert(Scope::parse(scope.as_str()?)?);
         }
         let occasion = read.get("occasion")?;
         let word = |name: &str| occasion.get(name).and_then(Value::as_str).map(String::from);

@@ -9,9 +9,9 @@ use crate::fill::Fetched;
 use crate::key::{CacheKey, Tenant};
 use crate::names::{field, path};
 use crate::ports::{Failure, Flights, InFlight, Snapshots};
+use crate::small::Map;
 use crate::snapshot::{Held, KEPT, Snapshot};
 use crate::time::UnixMillis;
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use core::cell::RefCell;
 use wasm_bindgen::{JsCast as _, JsValue};
@@ -23,8 +23,8 @@ use worker::web_sys::{Headers, Response, ResponseInit};
 const TENANTS_AT_MOST: usize = 1000;
 
 thread_local! {
-    static OWN: RefCell<BTreeMap<Tenant, Held>> = const { RefCell::new(BTreeMap::new()) };
-    static FLIGHTS: RefCell<BTreeMap<CacheKey, Flight>> = const { RefCell::new(BTreeMap::new()) };
+    static OWN: RefCell<Map<Tenant, Held>> = const { RefCell::new(Map::new()) };
+    static FLIGHTS: RefCell<Map<CacheKey, Flight>> = const { RefCell::new(Map::new()) };
 }
 
 /// The copies of counters: one in this isolate, one in the Cache API.
@@ -66,10 +66,10 @@ impl Snapshots for Copies {
 
     fn keep(&self, tenant: &Tenant, held: Held) {
         OWN.with_borrow_mut(|own| {
-            if own.len() >= TENANTS_AT_MOST && !own.contains_key(tenant) {
+            if own.len() >= TENANTS_AT_MOST && own.get(tenant).is_none() {
                 own.clear();
             }
-            _ = own.insert(tenant.clone(), held);
+            own.insert(tenant.clone(), held);
         });
     }
 

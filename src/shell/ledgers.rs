@@ -10,9 +10,9 @@ use crate::key::Tenant;
 use crate::ledger::order::{Declined, Done, Order, decode_answer};
 use crate::names::setting;
 use crate::ports::{self, Failure, Told};
+use crate::small::Map;
 use crate::snapshot::{ASKED_MS, Snapshot};
 use crate::time::UnixMillis;
-use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString as _};
 use core::cell::RefCell;
@@ -33,7 +33,7 @@ struct Question {
 
 thread_local! {
     /// The last question of each tenant.
-    static QUESTIONS: RefCell<BTreeMap<Tenant, Question>> = const { RefCell::new(BTreeMap::new()) };
+    static QUESTIONS: RefCell<Map<Tenant, Question>> = const { RefCell::new(Map::new()) };
 }
 
 /// The ledgers, from outside.

@@ -10,9 +10,9 @@ use crate::config::{Config, Misconfigured};
 use crate::names::setting;
 use crate::ports::{Failure, Incident, Ports};
 use crate::rules::{Rules, compiled};
+use crate::small::Map;
 use crate::time::UnixMillis;
 use crate::validation::hex;
-use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -26,7 +26,7 @@ use worker::{Context, Env};
 thread_local! {
     /// An isolate's settings do not change, so they are read once.
     static CONFIG: RefCell<Option<Rc<Config>>> = const { RefCell::new(None) };
-    static INCIDENTS: RefCell<BTreeMap<Incident, u64>> = const { RefCell::new(BTreeMap::new()) };
+    static INCIDENTS: RefCell<Map<Incident, u64>> = const { RefCell::new(Map::new()) };
 }
 
 /// Everything that one request needs of the runtime.
@@ -125,7 +125,7 @@ impl Ports for Shell {
     }
 
     fn record(&self, incident: Incident, failure: &Failure) {
-        INCIDENTS.with_borrow_mut(|counts| *counts.entry(incident).or_default() += 1);
+        INCIDENTS.with_borrow_mut(|counts| counts.change(incident, |count| *count += 1));
         worker::console_error!("{}: {}", incident.as_str(), failure.0);
     }
 

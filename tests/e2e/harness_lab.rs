@@ -6,7 +6,7 @@ use lab::client::Call;
 use lab::harness::{CACHE, OPERATOR_TOKEN, TENANT};
 use lab::origin::Answer;
 use lab::purge::purge_call;
-use lab::stored::{SALES, SALES_KEY, SEGMENTS, SEGMENTS_KEY, cache_url};
+use lab::stored::{SALES, SALES_KEY, SEGMENTS, SEGMENTS_KEY, cache_url, counters_url};
 use lab::stores::Consistency;
 use lab::{Lab, Layout};
 
@@ -165,5 +165,5 @@ fn what_is_stored_is_named_by_its_tenant() {
     let lab = Lab::start();
     fill(&lab, "sin", "first");
     let urls = lab.at("sin").cache().urls(CACHE);
-    assert_eq!(urls, [cache_url(SEGMENTS_KEY)]);
+    assert_eq!(urls, [counters_url(), cache_url(SEGMENTS_KEY)]);
 }
