@@ -77,7 +77,20 @@ impl Line {
     }
 
     /// Does what is due by now, or needed now by somebody who knows of position `at_least`. Whether anything was.
+    ///
+    /// A position that it never had shows that this line has lost its memory and begun anew with its clock behind: it
+    /// goes on beyond that one, with a purge of everything.
     pub fn settle(&mut self, clock: UnixMillis, at_least: Option<Epoch>) -> bool {
+        let happened = self.happen(clock, at_least);
+        let Some(lost) = at_least.filter(|least| self.counters.epoch < *least) else { return happened };
+        self.counters.epoch = lost;
+        let increment = Increment { epoch: self.counters.next(clock), at: clock };
+        self.counters.purge(&Scope::Tenant, Mode::Hard, increment, 0);
+        true
+    }
+
+    /// Does what is to come, if it is due or needed. Whether it was.
+    fn happen(&mut self, clock: UnixMillis, at_least: Option<Epoch>) -> bool {
         let Some(trailing) = &self.trailing else { return false };
         let Increment { epoch, at } = trailing.increment;
         let wanted = at_least.is_some_and(|least| self.counters.epoch < least);
@@ -221,6 +234,18 @@ mod tests {
         // The next one still has a position of its own.
         assert_eq!(purge(&mut line, "ops", 5_300), (6_200, 6_200));
         assert_eq!(purge(&mut line, "ops", 5_300), (6_200, 6_200));
+    }
+
+    #[test]
+    fn a_position_that_it_never_had_is_behind_it_from_then_on() {
+        let mut line = Line::begin(UnixMillis(1_000));
+        purge(&mut line, "other", 1_500);
+        purge(&mut line, "other", 1_600);
+        assert!(line.settle(UnixMillis(1_700), Some(Epoch(9_000))));
+        assert_eq!((standing(&line, 9_000), standing(&line, 9_001)), (Standing::Purged, Standing::Current));
+        assert_eq!((line.counters().epoch, line.due()), (Epoch(9_001), None));
+        assert!(!line.settle(UnixMillis(1_700), Some(Epoch(9_001))));
+        assert_eq!(purge(&mut line, "ops", 5_000), (9_002, 5_000));
     }
 
     #[test]

@@ -2,9 +2,13 @@
 //! rules, and properties under random requests and faults.
 
 mod client;
+mod collapse;
 mod documents;
 mod fakes;
 mod faults;
+mod ledgers;
+mod orders;
+mod promises;
 mod purges;
 mod random;
 mod refused_purges;

@@ -30,19 +30,29 @@ pub enum LedgerFault {
     Hangs,
 }
 
+/// A message: its source, id, digest and receipt, and when it came.
+type Noted = (String, String, String, String, UnixMillis);
+
 /// What a ledger has on disk.
 #[derive(Debug, Default)]
 pub struct MemoryDisk {
     line: RefCell<Option<String>>,
     receipts: RefCell<BTreeMap<String, (UnixMillis, String)>>,
-    messages: RefCell<Vec<(String, String, String, String, UnixMillis)>>,
+    messages: RefCell<Vec<Noted>>,
     legs: RefCell<Vec<Leg>>,
     /// Whether it takes nothing more.
     pub is_full: Cell<bool>,
+    /// After how many writes it is full, if that is to happen.
+    pub full_after: Cell<Option<usize>>,
 }
 
 impl MemoryDisk {
     fn write(&self) -> Result<(), Failure> {
+        match self.full_after.get() {
+            Some(0) => self.is_full.set(true),
+            Some(more) => self.full_after.set(Some(more - 1)),
+            None => {}
+        }
         if self.is_full.get() { Err(Failure("the disk is full".to_string())) } else { Ok(()) }
     }
 }
@@ -132,9 +142,25 @@ pub struct Object {
     pub disk: MemoryDisk,
     /// When it heard of the ledger of all tenants.
     heard: Cell<Option<u64>>,
+    /// By how much its clock is behind, in milliseconds.
+    pub behind: Cell<u64>,
 }
 
 impl Object {
+    /// The time by its own clock.
+    pub fn now(&self, world: &World) -> UnixMillis {
+        UnixMillis(world.now() - self.behind.get())
+    }
+
+    /// Whatever was on disk is gone as well.
+    pub fn lose(&self) {
+        self.restart();
+        self.disk.line.take();
+        self.disk.receipts.take();
+        self.disk.messages.take();
+        self.disk.legs.take();
+    }
+
     /// Whatever was in memory is gone.
     pub fn restart(&self) {
         self.desk.take();
@@ -168,7 +194,8 @@ impl FakeLedger {
         object.heard.set(Some(now));
         let everyone = &self.world.everyone;
         let global = everyone.desk.borrow_mut().counters(&everyone.disk, UnixMillis(now), None)?;
-        object.desk.borrow_mut().adopt(&object.disk, self.terms(Some(tenant)), &global, UnixMillis(now))
+        let now = object.now(&self.world);
+        object.desk.borrow_mut().adopt(&object.disk, self.terms(Some(tenant)), &global, now)
     }
 
     async fn arrive(&self, point: Point) -> Result<(), Failure> {
@@ -188,7 +215,7 @@ impl Ledger for FakeLedger {
         self.arrive(Point::LedgerRead).await?;
         let object = self.world.object(tenant);
         self.hear(tenant, &object)?;
-        let text = object.desk.borrow_mut().counters(&object.disk, UnixMillis(self.world.now()), at_least)?;
+        let text = object.desk.borrow_mut().counters(&object.disk, object.now(&self.world), at_least)?;
         self.world.arrive(Point::LedgerAnswer).await;
         let counters = Counters::decode(&text).ok_or_else(failure)?;
         Ok(Told { snapshot: Snapshot { counters, asked_at }, first: true })
@@ -201,7 +228,7 @@ impl Ledger for FakeLedger {
         let object = self.world.object(tenant);
         let terms = self.terms(Some(tenant));
         let id = format!("{}~{}", tenant.as_str(), self.world.serial());
-        let now = UnixMillis(self.world.now());
+        let now = object.now(&self.world);
         let answer = object.desk.borrow_mut().order(&object.disk, terms, &order, &id, now)?;
         self.world.arrive(Point::LedgerOrdered).await;
         match self.world.ledger_fault.get() {
@@ -230,6 +257,7 @@ impl Ledger for FakeLedger {
 
     async fn receipt(&self, tenant: &Tenant, id: &str) -> Result<Option<String>, Failure> {
         self.arrive(Point::LedgerRead).await?;
-        self.world.object(tenant).disk.receipt(id)
+        let object = self.world.object(tenant);
+        object.desk.borrow().receipt(&object.disk, id)
     }
 }

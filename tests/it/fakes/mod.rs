@@ -10,7 +10,7 @@ mod origin;
 mod tier;
 
 pub use isolate::Shelf;
-pub use ledger::{LedgerFault, Object};
+pub use ledger::{LedgerFault, MemoryDisk, Object};
 pub use message::{Asking, Bytes, Content};
 pub use origin::{OriginFault, Script, Scripted, edited};
 pub use tier::{GetFault, PutFault, Store};

@@ -172,11 +172,12 @@ fn script(world: &World, answer: &Answer) {
 }
 
 fn break_down(location: &Location, faults: &Faults) {
-    let Faults { edge_get, edge_put, kv_get, kv_put, ledger, origin } = *faults;
+    let Faults { edge_get, edge_put, kv_get, kv_put, ledger, counters, origin } = *faults;
     location.edge.get_fault.set(edge_get);
     location.edge.put_fault.set(edge_put);
     location.world.kv.get_fault.set(kv_get);
     location.world.kv.put_fault.set(kv_put);
+    location.shelf.fails.set(counters);
     location.world.ledger_fault.set(ledger);
     location.world.origin.fault.set(origin);
 }

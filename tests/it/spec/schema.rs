@@ -118,6 +118,8 @@ pub struct Faults {
     pub kv_get: GetFault,
     pub kv_put: PutFault,
     pub ledger: LedgerFault,
+    /// The data centre's copies of counters can be neither read nor put.
+    pub counters: bool,
     pub origin: OriginFault,
 }
 
