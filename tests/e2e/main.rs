@@ -17,6 +17,7 @@ mod edge_stores;
 mod edge_streams;
 mod edge_targets;
 mod edge_tiers;
+mod edge_tokens;
 mod edge_unstored;
 mod edge_websocket;
 mod harness_cache;
