@@ -3,6 +3,9 @@
 
 mod built;
 mod edge_crowds;
+mod edge_events;
+mod edge_events_refused;
+mod edge_events_timing;
 mod edge_fields;
 mod edge_ledger;
 mod edge_methods;
@@ -17,6 +20,7 @@ mod edge_stores;
 mod edge_streams;
 mod edge_targets;
 mod edge_tiers;
+mod edge_uninstalled;
 mod edge_unstored;
 mod edge_websocket;
 mod harness_cache;
@@ -31,3 +35,4 @@ mod harness_platform_url;
 mod harness_workerd;
 mod harness_zone;
 mod newcomer;
+mod webhook;
