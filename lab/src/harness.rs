@@ -66,7 +66,7 @@ pub(crate) fn url(address: SocketAddr) -> String {
 
 /// Waits for what a Worker does behind an answer.
 #[track_caller]
-pub(crate) fn wait_until(what: &str, holds: impl Fn() -> bool) {
+pub fn wait_until(what: &str, holds: impl Fn() -> bool) {
     let until = Instant::now() + BEHIND;
     while !holds() {
         assert!(Instant::now() < until, "not within {BEHIND:?}: {what}");

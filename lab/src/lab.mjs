@@ -1,13 +1,14 @@
-// The built Worker with a way to the ledger and a way to the origin that can be slow, fail, and be counted:
+// The built Worker with a way to the ledger and a way to the origin that can be slow, fail, and be counted, and a way
+// from the ledgers that run in it to the global one:
 //
-//   /test/<ledger|origin>/<fault>               from now on (`none` heals)
-//   /test/<ledger|origin>/delay/<ms>            before each call arrives
-//   /test/<ledger|origin>/delay-answer/<ms>     before each answer comes back
-//   /test/<ledger|origin>/calls                 how many calls were made so far, by path
+//   /test/<ledger|origin|global>/<fault>               from now on (`none` heals)
+//   /test/<ledger|origin|global>/delay/<ms>            before each call arrives
+//   /test/<ledger|origin|global>/delay-answer/<ms>     before each answer comes back
+//   /test/<ledger|origin|global>/calls                 how many calls were made so far, by path
 //
 // Each Worker has ways of its own. What no fault keeps goes to the real Durable Object and the real origin.
 
-import Edge from "./index.js";
+import Edge, { Ledger as BuiltLedger } from "./index.js";
 export * from "./index.js";
 
 const later = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -52,15 +53,22 @@ class Way {
   }
 }
 
-const ways = { ledger: new Way(), origin: new Way() };
+const ways = { ledger: new Way(), origin: new Way(), global: new Way() };
 
-const watched = (namespace) => ({
+const watched = (namespace, way) => ({
   getByName(name) {
-    if (ways.ledger.fault === "no-stub") throw new Error("no stub");
+    if (way.fault === "no-stub") throw new Error("no stub");
     const stub = namespace.getByName(name);
-    return { fetch: (request) => ways.ledger.call(request.url, () => stub.fetch(request)) };
+    return { fetch: (request) => way.call(request.url, () => stub.fetch(request)) };
   },
 });
+
+// A ledger calls no other than the global one.
+export class Ledger extends BuiltLedger {
+  constructor(state, env) {
+    super(state, { ...env, LEDGER: watched(env.LEDGER, ways.global) });
+  }
+}
 
 let origin;
 const fetched = globalThis.fetch;
@@ -72,7 +80,7 @@ globalThis.fetch = (asked, init) => {
 
 export default class extends Edge {
   constructor(context, env) {
-    super(context, { ...env, LEDGER: watched(env.LEDGER) });
+    super(context, { ...env, LEDGER: watched(env.LEDGER, ways.ledger) });
     origin = env.ORIGIN;
   }
   fetch(request) {

@@ -78,7 +78,6 @@ impl Webhooks {
         Ok(Self { senders })
     }
 
-    /// Whether anybody may send by this scheme.
     /// Whether anybody may send from that source.
     #[must_use]
     pub fn has(&self, source: Source) -> bool {

@@ -3,6 +3,9 @@
 
 mod built;
 mod edge_crowds;
+mod edge_events;
+mod edge_events_refused;
+mod edge_events_timing;
 mod edge_fields;
 mod edge_ledger;
 mod edge_methods;
@@ -18,6 +21,7 @@ mod edge_streams;
 mod edge_targets;
 mod edge_tiers;
 mod edge_tokens;
+mod edge_uninstalled;
 mod edge_unstored;
 mod edge_websocket;
 mod harness_cache;
@@ -34,3 +38,4 @@ mod harness_zone;
 mod lab_purges;
 mod lab_storm;
 mod newcomer;
+mod webhook;
