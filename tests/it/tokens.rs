@@ -138,7 +138,15 @@ fn a_dry_run_within_the_scope_changes_nothing() {
 #[test]
 fn a_purge_of_all_tenants_needs_its_own_scope_and_a_confirmation() {
     let confirmed = json!({ "mode": "hard", "all": true, "tenant": "*", "confirm": "all tenants" });
-    permitted(EVERYTHING, &confirmed);
+    let location = location();
+    assert_eq!(get(&location, OPS).origin_requests, 1);
+    let done = ask(&location, purge(EVERYTHING, &confirmed));
+    assert_eq!((done.status, &done.json()["tenant"]), (202, &json!("*")), "{}", done.text());
+    // It arrives at the tenant's own ledger within a minute and a second, and is in force five seconds later.
+    assert_eq!(done.json()["effective_by_class"]["near_real_time"], "2026-03-31T12:01:06.000Z");
+    location.world.pass(66_001);
+    let tile = get(&location, OPS);
+    assert_eq!((tile.origin_requests, tile.cache_status().ends_with("; detail=purged")), (1, true));
     for token in [TOKEN, WIDE] {
         let sentence = "A purge of all tenants is outside the scope of this token: it needs `everything`.";
         refused(token, &confirmed, 403, sentence);
