@@ -118,8 +118,14 @@ impl Write {
     /// out of date.
     #[must_use]
     pub fn end(mut self, rules: &Rules, status: u16, groups: Option<&str>) -> Option<Self> {
-        for group in groups.and_then(groups::parse).unwrap_or_default().iter().take(groups::GROUPS_AT_MOST) {
-            tagged(rules, group, &mut self.scopes);
+        let groups = groups.and_then(groups::parse).unwrap_or_default();
+        if groups.len() > groups::GROUPS_AT_MOST {
+            // Too many to be told apart, so it may be anything.
+            self.scopes.insert(Scope::Tenant);
+        } else {
+            for group in &groups {
+                tagged(rules, group, &mut self.scopes);
+            }
         }
         (matches!(status, 200..=399) && !self.scopes.is_empty()).then_some(self)
     }

@@ -192,7 +192,7 @@ async fn from_store<P: Ports>(
         caller.is_some_and(|caller| caller.is_operator)
     };
     if selected.nocache && by_operator() {
-        let filled = fill(ports, &question, selected.stored, Err(Refusal::NoCacheRequest)).await;
+        let filled = fill(ports, &question, selected.stored, Err(Refusal::NoCacheRequest), None).await;
         return Miss { ports, selected, question, asked, why: Forward::Request, purged: false, on_error: None }
             .answer(filled);
     }
@@ -204,7 +204,7 @@ async fn from_store<P: Ports>(
     });
     let is_delisted = lookup.judge.as_ref().is_some_and(|judge| judge.snapshot.counters.is_delisted);
     let mut served = if is_delisted {
-        let filled = fill(ports, &question, selected.stored, Err(Refusal::NotListed)).await;
+        let filled = fill(ports, &question, selected.stored, Err(Refusal::NotListed), None).await;
         Miss { ports, selected, question, asked, why: Forward::Bypass, purged: false, on_error: None }.answer(filled)?
     } else if let Some(usable) = lookup.usable {
         let invalidated = usable.stale.is_some_and(|stale| stale.why == Staleness::Invalidated);
@@ -217,7 +217,7 @@ async fn from_store<P: Ports>(
         let forwards = selected.stored.lifetimes.without_ledger == WithoutLedger::Forward;
         let judge = lookup.judge.filter(|judge| judge.within || !forwards);
         let epoch = judge.map(|judge| judge.snapshot.counters.epoch).ok_or(Refusal::LedgerUnreachable);
-        let filled = fill(ports, &question, selected.stored, epoch).await;
+        let filled = fill(ports, &question, selected.stored, epoch, newer_than).await;
         let (why, purged, on_error) = (lookup.why, lookup.purged, lookup.on_error);
         Miss { ports, selected, question, asked, why, purged, on_error }.answer(filled)?
     };
@@ -392,7 +392,7 @@ async fn renew_response<P: Ports>(ports: &P, renewal: Renewal) {
     if joinable(ports, &question.key, position).is_some() {
         return;
     }
-    match fill(ports, &question, stored, Ok(position)).await {
+    match fill(ports, &question, stored, Ok(position), None).await {
         Filled::Stored(fetched) => {
             put(ports, Keep::everywhere(ports, &question.key, stored, fetched)).await;
         }
