@@ -2,6 +2,7 @@
 //! stores that can fail. `lab::harness` shows how a case is written.
 
 mod built;
+mod edge_collapse;
 mod edge_crowds;
 mod edge_fields;
 mod edge_ledger;
@@ -11,14 +12,18 @@ mod edge_odd;
 mod edge_purge;
 mod edge_purge_races;
 mod edge_purge_refused;
+mod edge_receipts;
 mod edge_routes;
 mod edge_settings;
+mod edge_snapshots;
+mod edge_soft;
 mod edge_stores;
 mod edge_streams;
 mod edge_targets;
 mod edge_tiers;
 mod edge_unstored;
 mod edge_websocket;
+mod edge_writes;
 mod harness_cache;
 mod harness_case;
 mod harness_kv;
