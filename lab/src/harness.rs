@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::case::Case;
-use crate::client::Call;
+use crate::client::{Call, Response};
 use crate::config::{Deployment, WorkerConfig, built_modules, compatibility_date};
 use crate::day::clear_of_midnight;
 use crate::origin::Origin;
@@ -201,6 +201,22 @@ impl Edge {
     #[track_caller]
     pub fn send(&self, call: &Call) -> Case<'_> {
         Case::run(&self.origin, self.workerd.address(), call)
+    }
+
+    /// Says something to a Worker of [`Options::failing`]: what stands behind `/test/` in `lab.mjs`.
+    #[track_caller]
+    pub fn tell(&self, what: &str) -> Response {
+        let call = Call::get(format!("/test/{what}"));
+        let answer = call.send(self.workerd.address()).unwrap_or_else(|error| panic!("{call}: {error}"));
+        assert_eq!(answer.status, 200, "{call}: {}", answer.text());
+        answer
+    }
+
+    /// How often a Worker of [`Options::failing`] has called a ledger since it started.
+    #[track_caller]
+    pub fn ledger_calls(&self) -> u64 {
+        let calls = self.tell("ledger/calls").json();
+        calls.as_object().expect("counts by path").values().map(|count| count.as_u64().expect("a count")).sum()
     }
 
     /// Waits until every copy of counters is too old to judge: of an edge with [`Options::short_snapshots`].

@@ -1,6 +1,6 @@
 //! Purges by the real ledger: the next request asks the origin, whichever store still holds the old answer.
 
-use lab::harness::{Edge, OPERATOR_TOKEN, Options, TENANT};
+use lab::harness::{OPERATOR_TOKEN, Options, TENANT};
 use lab::purge::purge_call;
 use lab::stored::{OPS, OPS_KEY, SALES, SALES_KEY, SEGMENTS, SEGMENTS_KEY, all_kept};
 use serde_json::json;

@@ -2,6 +2,7 @@
 //! stores that can fail. `lab::harness` shows how a case is written.
 
 mod built;
+mod edge_collapse;
 mod edge_crowds;
 mod edge_events;
 mod edge_events_refused;
@@ -14,8 +15,11 @@ mod edge_odd;
 mod edge_purge;
 mod edge_purge_races;
 mod edge_purge_refused;
+mod edge_receipts;
 mod edge_routes;
 mod edge_settings;
+mod edge_snapshots;
+mod edge_soft;
 mod edge_stores;
 mod edge_streams;
 mod edge_targets;
@@ -24,6 +28,7 @@ mod edge_tokens;
 mod edge_uninstalled;
 mod edge_unstored;
 mod edge_websocket;
+mod edge_writes;
 mod harness_cache;
 mod harness_case;
 mod harness_kv;
