@@ -1,6 +1,7 @@
 //! End-to-end tests: the built Worker on real workerd, between a raw client, a scripted origin, and
 //! stores that can fail. `lab::harness` shows how a case is written.
 
+mod bench_storm;
 mod built;
 mod edge_crowds;
 mod edge_fields;
@@ -31,3 +32,4 @@ mod harness_platform_url;
 mod harness_workerd;
 mod harness_zone;
 mod newcomer;
+
