@@ -23,6 +23,8 @@ pub mod purge;
 pub mod server;
 pub mod stored;
 pub mod stores;
+pub mod storm;
+pub mod webhook;
 pub mod websocket;
 pub mod wire;
 pub mod workerd;

@@ -1,6 +1,7 @@
 //! End-to-end tests: the built Worker on real workerd, between a raw client, a scripted origin, and
 //! stores that can fail. `lab::harness` shows how a case is written.
 
+mod bench_storm;
 mod built;
 mod edge_collapse;
 mod edge_crowds;
@@ -44,3 +45,4 @@ mod lab_purges;
 mod lab_storm;
 mod newcomer;
 mod webhook;
+

@@ -12,6 +12,7 @@ usage: cargo xtask <task>
                         run the reference origin (8788) and the Worker (8787) until Ctrl-C
   lab [--port <n>] [--kv-lag <ms>]
                         run the Worker as three locations (8790 to 8792) before a reference origin (8793) until Ctrl-C
+  bench storm           1,000 orders a minute on the lab while people look at the dashboard; about four minutes
   help                  this text";
 
 /// What is to be done.
@@ -34,6 +35,8 @@ pub enum Task {
     Dev(Ports),
     /// Run the origin and the lab.
     Lab(Lab),
+    /// Run the benchmark of a storm of orders.
+    BenchStorm,
 }
 
 /// How many locations `lab` has.
@@ -96,6 +99,7 @@ pub fn parse(args: &[String]) -> Result<Task, String> {
         "test" => parse_test(flags),
         "dev" => parse_dev(flags),
         "lab" => parse_lab(flags),
+        "bench" => parse_bench(flags),
         other => Err(format!("there is no task `{other}`")),
     }
 }
@@ -152,6 +156,15 @@ fn parse_lab(flags: &[String]) -> Result<Task, String> {
         return Err(format!("--port {} leaves no ports for the other locations and the origin", lab.first));
     }
     Ok(Task::Lab(lab))
+}
+
+fn parse_bench(words: &[String]) -> Result<Task, String> {
+    match words {
+        [] => Err("bench needs the name of a benchmark after it: storm".to_owned()),
+        [name] if name == "storm" => Ok(Task::BenchStorm),
+        [name, flag, ..] if name == "storm" => Err(unknown(flag)),
+        [other, ..] => Err(format!("there is no benchmark `{other}`")),
+    }
 }
 
 /// A flag, and the value that may be attached to it by `=`.
@@ -211,6 +224,15 @@ mod tests {
         check("lab --kv-lag", Err("--kv-lag needs milliseconds after it"));
         check("lab --kv-lag 2s", Err("--kv-lag takes milliseconds, not `2s`"));
         check("lab --origin-port 1", Err("there is no flag `--origin-port` here"));
+    }
+
+    #[test]
+    fn a_benchmark_is_named() {
+        check("bench storm", Ok(Task::BenchStorm));
+        check("bench", Err("bench needs the name of a benchmark after it: storm"));
+        check("bench calm", Err("there is no benchmark `calm`"));
+        check("bench storm --quick", Err("there is no flag `--quick` here"));
+        check("bench storm --help", Ok(Task::Help));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! absent ([`setup`]); what went wrong is one sentence ([`failure`]).
 
 mod args;
+mod bench;
 mod build;
 mod debian;
 mod dev;
@@ -69,5 +70,6 @@ fn perform(task: &Task) -> Outcome {
         Task::Test { long } => steps::test(&project, long),
         Task::Dev(ports) => dev::dev(&project, ports),
         Task::Lab(options) => lab::lab(&project, options),
+        Task::BenchStorm => bench::storm(&project),
     }
 }
