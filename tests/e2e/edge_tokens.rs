@@ -110,7 +110,7 @@ fn each_token_has_a_minute_of_its_own() {
 fn nobody_but_an_operator_asks_past_the_store() {
     let edge = filled();
     for token in ["one", "two"] {
-        let call = Call::get(&format!("{SALES}?nocache=true")).field("Edge-Authorization", format!("Bearer {token}"));
+        let call = Call::get(format!("{SALES}?nocache=true")).field("Edge-Authorization", format!("Bearer {token}"));
         edge.send(&call).expect(200).hit().says("still here").origin_requests(0);
     }
 }
