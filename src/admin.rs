@@ -63,7 +63,8 @@ pub async fn call<P: Ports>(ports: &P, asked: &str, request: P::Request) -> Resu
     match (asked, request.method()) {
         (path::PURGE, "POST") => purge_call(ports, tenant, caller, request).await,
         (path::PURGE, _) => Err(Problem::new(Kind::Method, "A purge is a POST.").with(field::ALLOW, "POST")),
-        (path::LISTING, "PUT") => listing_call(ports, tenant, request).await,
+        (path::LISTING, "PUT") if caller.is_operator => listing_call(ports, tenant, request).await,
+        (path::LISTING, "PUT") => Err(Problem::new(Kind::Forbidden, "A listing is changed by operators alone.")),
         (path::LISTING, _) => Err(Problem::new(Kind::Method, "A listing is a PUT.").with(field::ALLOW, "PUT")),
         (asked, method) => match (asked.strip_prefix(path::RECEIPTS), method) {
             (Some(id), "GET" | "HEAD") => {

@@ -45,4 +45,3 @@ mod lab_purges;
 mod lab_storm;
 mod newcomer;
 mod webhook;
-

@@ -35,7 +35,7 @@ const ORIGIN_TAKES: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug)]
 pub enum Readers {
     /// So many dashboards, each in one location, which ask for all figures every so often, as browsers do: at once, and
-    /// with the ETags of what they have.
+    /// with the entity tags of what they have.
     Operators {
         /// How many.
         count: usize,
