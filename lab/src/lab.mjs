@@ -4,10 +4,12 @@
 //   /test/<ledger|origin>/delay/<ms>            before each call arrives
 //   /test/<ledger|origin>/delay-answer/<ms>     before each answer comes back
 //   /test/<ledger|origin>/calls                 how many calls were made so far, by path
+//   /test/call/<call>/<name of a ledger>/...    calls that ledger itself, past the Worker
 //
-// Each Worker has ways of its own. What no fault keeps goes to the real Durable Object and the real origin.
+// Each Worker has ways of its own. What no fault keeps goes to the real Durable Object and the real origin. The ledgers
+// have a way to each other: /test/call/test/<name of a ledger>/<fault, delay or delay-answer>, for all of them.
 
-import Edge from "./index.js";
+import Edge, { Ledger as BuiltLedger } from "./index.js";
 export * from "./index.js";
 
 const later = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -53,14 +55,29 @@ class Way {
 }
 
 const ways = { ledger: new Way(), origin: new Way() };
+const amongLedgers = new Way();
 
-const watched = (namespace) => ({
+const watched = (namespace, way) => ({
   getByName(name) {
-    if (ways.ledger.fault === "no-stub") throw new Error("no stub");
+    if (way.fault === "no-stub") throw new Error("no stub");
     const stub = namespace.getByName(name);
-    return { fetch: (request) => ways.ledger.call(request.url, () => stub.fetch(request)) };
+    return { fetch: (request) => way.call(request.url, () => stub.fetch(request)) };
   },
 });
+
+export class Ledger {
+  #built;
+  constructor(state, env) {
+    this.#built = new BuiltLedger(state, { ...env, LEDGER: watched(env.LEDGER, amongLedgers) });
+  }
+  fetch(request) {
+    const [, test, , word, ms] = new URL(request.url).pathname.split("/");
+    return test === "test" ? amongLedgers.told(word, ms) : this.#built.fetch(request);
+  }
+  alarm() {
+    return this.#built.alarm();
+  }
+}
 
 let origin;
 const fetched = globalThis.fetch;
@@ -72,11 +89,16 @@ globalThis.fetch = (asked, init) => {
 
 export default class extends Edge {
   constructor(context, env) {
-    super(context, { ...env, LEDGER: watched(env.LEDGER) });
+    super(context, { ...env, LEDGER: watched(env.LEDGER, ways.ledger) });
     origin = env.ORIGIN;
+    this.ledgers = env.LEDGER;
   }
   fetch(request) {
     const [, test, way, word, ms] = new URL(request.url).pathname.split("/");
+    if (test === "test" && way === "call") {
+      const call = request.url.slice(request.url.indexOf("/test/call/") + "/test/call".length);
+      return this.ledgers.getByName(ms).fetch(new Request(`https://ledger${call}`, request));
+    }
     return test === "test" && Object.hasOwn(ways, way) ? ways[way].told(word, ms) : super.fetch(request);
   }
 }

@@ -19,6 +19,7 @@ pub mod harness;
 pub mod locations;
 pub mod origin;
 pub mod purge;
+pub mod receipt;
 pub mod server;
 pub mod stored;
 pub mod stores;

@@ -30,4 +30,6 @@ mod harness_platform;
 mod harness_platform_url;
 mod harness_workerd;
 mod harness_zone;
+mod lab_erase;
+mod lab_outbox;
 mod newcomer;
