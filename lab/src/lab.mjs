@@ -5,8 +5,10 @@
 //   /test/<ledger|origin|global>/delay/<ms>            before each call arrives
 //   /test/<ledger|origin|global>/delay-answer/<ms>     before each answer comes back
 //   /test/<ledger|origin|global>/calls                 how many calls were made so far, by path
+//   /test/call/<call>/<name of a ledger>/...           calls that ledger itself, past the Worker
 //
-// Each Worker has ways of its own. What no fault keeps goes to the real Durable Object and the real origin.
+// Each Worker has ways of its own. What no fault keeps goes to the real Durable Object and the real origin. The ledgers
+// have a way to each other: /test/call/test/<name of a ledger>/<fault, delay or delay-answer>, for all of them.
 
 import Edge, { Ledger as BuiltLedger } from "./index.js";
 export * from "./index.js";
@@ -63,10 +65,17 @@ const watched = (namespace, way) => ({
   },
 });
 
-// A ledger calls no other than the global one.
-export class Ledger extends BuiltLedger {
+export class Ledger {
+  #built;
   constructor(state, env) {
-    super(state, { ...env, LEDGER: watched(env.LEDGER, ways.global) });
+    this.#built = new BuiltLedger(state, { ...env, LEDGER: watched(env.LEDGER, ways.global) });
+  }
+  fetch(request) {
+    const [, test, , word, ms] = new URL(request.url).pathname.split("/");
+    return test === "test" ? ways.global.told(word, ms) : this.#built.fetch(request);
+  }
+  alarm() {
+    return this.#built.alarm();
   }
 }
 
@@ -82,9 +91,14 @@ export default class extends Edge {
   constructor(context, env) {
     super(context, { ...env, LEDGER: watched(env.LEDGER, ways.ledger) });
     origin = env.ORIGIN;
+    this.ledgers = env.LEDGER;
   }
   fetch(request) {
     const [, test, way, word, ms] = new URL(request.url).pathname.split("/");
+    if (test === "test" && way === "call") {
+      const call = request.url.slice(request.url.indexOf("/test/call/") + "/test/call".length);
+      return this.ledgers.getByName(ms).fetch(new Request(`https://ledger${call}`, request));
+    }
     return test === "test" && Object.hasOwn(ways, way) ? ways[way].told(word, ms) : super.fetch(request);
   }
 }

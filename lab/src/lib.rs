@@ -20,6 +20,7 @@ pub mod locations;
 pub mod origin;
 pub mod promise;
 pub mod purge;
+pub mod receipt;
 pub mod server;
 pub mod stored;
 pub mod stores;

@@ -44,6 +44,8 @@ pub enum ZoneFault {
     Hang(Gate),
     /// Closes the connection.
     HangUp,
+    /// Purges, and holds the answer back until the gate opens.
+    HoldAnswer(Gate),
 }
 
 /// Calls are paid with tokens, which come back with time.
@@ -154,7 +156,7 @@ fn purge(state: &State, asked: &Asked, tags: Option<&[String]>) -> Reply {
             gate.pass(&asked.stop);
             return Reply::Close;
         }
-        None => {}
+        Some(ZoneFault::HoldAnswer(_)) | None => {}
     }
     if asked.target != format!("/client/v4/zones/{ZONE}/purge_cache") {
         return refusal(404, 7003, "Could not route to the path: no such path, or no such zone");
@@ -180,6 +182,9 @@ fn purge(state: &State, asked: &Asked, tags: Option<&[String]>) -> Reply {
         for tag in tags {
             cache.purge_tag(tag);
         }
+    }
+    if let Some(ZoneFault::HoldAnswer(gate)) = fault {
+        gate.pass(&asked.stop);
     }
     message(200, Vec::new(), &[])
 }

@@ -1,5 +1,6 @@
 //! The desk at which a ledger is called: each call changes the line and the disk together, or nothing.
 
+use super::erase::Erasure;
 use super::line::{Line, MERGED_MS, Purge};
 use super::order::{Declined, Done, Occasion, Order};
 use super::outbox::{Kind, Leg, with_legs};
@@ -174,7 +175,7 @@ impl Desk {
         let mut line = self.open(disk, now)?;
         line.list(is_listed);
         disk.write_line(&line.encode())?;
-        disk.write_leg(&Leg::new("", Kind::List, format!("{tenant} {is_listed}"), now, 0))?;
+        disk.write_leg(&Leg::new("", Kind::List, tenant.to_string(), now, 0))?;
         self.line = Some(line);
         Ok(())
     }
@@ -237,10 +238,7 @@ impl Desk {
         }
         let counters = line.counters().encode();
         self.line = Some(line);
-        if now.0.abs_diff(self.forgot.0) > FORGET_EVERY_MS {
-            self.forgot = now;
-            disk.forget(UnixMillis(now.0.saturating_sub(REMEMBERED_MS)))?;
-        }
+        self.forget(disk, now)?;
         let receipt = self.receipt(disk, id)?.unwrap_or(receipt);
         Ok(Ok(Done { receipt, is_repeat: false, counters }))
     }
@@ -252,6 +250,27 @@ impl Desk {
     pub fn receipt(&self, disk: &impl Disk, id: &str) -> Result<Option<String>, Failure> {
         let Some(receipt) = disk.receipt(id)? else { return Ok(None) };
         Ok(Some(with_legs(&receipt, &disk.legs(id)?).unwrap_or(receipt)))
+    }
+
+    /// Forgets what is old, if that was not done lately.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn forget(&mut self, disk: &impl Disk, now: UnixMillis) -> Result<(), Failure> {
+        if now.0.abs_diff(self.forgot.0) > FORGET_EVERY_MS {
+            disk.forget(UnixMillis(now.0.saturating_sub(REMEMBERED_MS)))?;
+            self.forgot = now;
+        }
+        Ok(())
+    }
+
+    /// Whether the tenant is listed.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn is_listed(&mut self, disk: &impl Disk, now: UnixMillis) -> Result<bool, Failure> {
+        let line = self.open(disk, now)?;
+        Ok(!self.line.insert(line).counters().is_delisted)
     }
 
     /// The line as it is on disk. It is taken out: if a write fails, what is on disk decides.
@@ -298,15 +317,11 @@ fn legs(terms: Terms<'_>, order: &Order, id: &str, increment: Increment, now: Un
         legs.push(Leg::new(id, Kind::Zone, tags, now, wait));
     }
     if order.mode == Mode::Erase {
-        let mut what = format!("1 {}", increment.epoch);
-        for scope in order.scopes.iter() {
-            what.push('\n');
-            what.push_str(&scope.to_string());
-        }
-        legs.push(Leg::new(id, Kind::Erase, what, now, wait));
+        let erasure = Erasure::begin(increment.epoch, order.scopes.iter().cloned().collect());
+        legs.push(Leg::new(id, Kind::Erase, erasure.encode(), now, wait));
     }
     if matches!(order.occasion, Occasion::Event { delists: true, .. }) {
-        legs.push(Leg::new(id, Kind::List, format!("{} false", tenant.as_str()), now, 0));
+        legs.push(Leg::new(id, Kind::List, tenant.as_str().to_string(), now, 0));
     }
     legs
 }

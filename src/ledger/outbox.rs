@@ -1,14 +1,14 @@
 //! What a ledger has still to do when it has answered: nothing that was promised rests on it.
 //!
 //! A *leg* is on disk with the purge that it belongs to, in one transaction. It is tried until it is done, or given up
-//! after [`GIVEN_UP_MS`]; each of its steps can be done twice without harm, so a restart between any two of them loses
+//! when it fails [`GIVEN_UP_MS`] after it began; each of its steps can be done twice without harm, so a restart between any two of them loses
 //! nothing.
 //!
 //! - *zone*: tell the global ledger which tags are to be purged from the zone's caches. It collects those of all
 //!   tenants, since the limit on calls is the account's: it is handed over when that one has it on its own disk.
 //! - *tag*: at the global ledger, one tag to be purged; at most [`TAGS_AT_MOST`] of them in one call.
 //! - *erase*: delete the values in Workers KV, twice: what was being written meanwhile has landed by the second time.
-//! - *list*: tell the global ledger whether a tenant is listed.
+//! - *list*: tell the global ledger whether the tenant is listed, as it is then: one that is late tells no old news.
 
 use crate::time::UnixMillis;
 use alloc::string::String;
@@ -110,14 +110,15 @@ impl Leg {
         Self { state, attempts: self.attempts.saturating_add(1), ..self }
     }
 
-    /// After a step that failed. `pause` is how long the other side asked to be left alone, in milliseconds; `random`
-    /// is any number: pauses are shortened by up to a half, so that many do not come back at once.
+    /// After a step that failed. `pause` is how long the other side asked to be left alone, in milliseconds, and is
+    /// waited for up to [`GIVEN_UP_MS`]; `random` is any number: pauses are shortened by up to a half, so that many do
+    /// not come back at once.
     #[must_use]
     pub fn failed(self, now: UnixMillis, pause: Option<u64>, random: u64) -> Self {
         let longest = FIRST_PAUSE_MS.saturating_mul(1 << self.attempts.min(20)).min(LONGEST_PAUSE_MS);
-        let wait = pause.unwrap_or(0).max(longest - random % (longest / 2));
+        let wait = pause.unwrap_or(0).min(GIVEN_UP_MS).max(longest - random % (longest / 2));
         let due = UnixMillis(now.0.saturating_add(wait));
-        let over = due.0 >= self.since.0.saturating_add(GIVEN_UP_MS);
+        let over = now.0 >= self.since.0.saturating_add(GIVEN_UP_MS);
         let state = if over { State::GivenUp } else { State::Waiting };
         Self { due, ..self.reached(state) }
     }
@@ -161,19 +162,19 @@ mod tests {
     #[test]
     fn pauses_double_with_some_chance_until_it_is_given_up() {
         for random in [0, 1, 499, 500, 12_345, u64::MAX] {
-            let (mut leg, mut now) = (leg(), 1_000);
+            let (mut leg, mut tried) = (leg(), 1_000);
             let mut pauses = Vec::new();
             while leg.state == State::Waiting {
-                leg = leg.failed(UnixMillis(now), None, random);
-                pauses.push(leg.due.0 - now);
-                now = leg.due.0;
+                tried = leg.due.0;
+                leg = leg.failed(UnixMillis(tried), None, random);
+                pauses.push(leg.due.0 - tried);
             }
             for (index, pause) in pauses.iter().enumerate() {
                 let longest = (1_000 << index.min(20)).min(300_000);
                 assert!((longest / 2..=longest).contains(pause), "{index}: {pause}");
             }
             assert_eq!(leg.state, State::GivenUp);
-            assert!((3_601_000..=3_901_000).contains(&now), "{now}");
+            assert!((3_601_000..=3_901_000).contains(&tried), "{tried}");
             assert_eq!(usize::try_from(leg.attempts), Ok(pauses.len()));
         }
     }
@@ -182,8 +183,11 @@ mod tests {
     fn who_asks_to_be_left_alone_is() {
         let later = leg().failed(UnixMillis(1_000), Some(60_000), 7);
         assert_eq!((later.due, later.state), (UnixMillis(61_000), State::Waiting));
-        let never = leg().failed(UnixMillis(1_000), Some(3_600_000), 7);
-        assert_eq!(never.state, State::GivenUp);
+        for longest in [3_600_000, u64::MAX] {
+            let last = leg().failed(UnixMillis(1_000), Some(longest), 7);
+            assert_eq!((last.due, last.state), (UnixMillis(3_601_000), State::Waiting));
+            assert_eq!(last.failed(UnixMillis(3_601_000), None, 7).state, State::GivenUp);
+        }
     }
 
     #[test]

@@ -60,6 +60,20 @@ impl SqlDisk {
         legs.ok_or_else(|| Failure("a leg on disk cannot be read".to_string()))
     }
 
+    /// Until when the zone's API is left alone, if its last call failed: as long as a tag waits to be tried again.
+    pub fn tags_wait_until(&self) -> Result<Option<UnixMillis>, Failure> {
+        let rest = "WHERE state = ? AND kind = ? AND attempts > 0 ORDER BY due DESC LIMIT 1";
+        let bindings = vec![State::Waiting.as_str().into(), Kind::Tag.as_str().into()];
+        Ok(self.select_legs(rest, bindings)?.first().map(|leg| leg.due))
+    }
+
+    /// Has every tag wait until then.
+    pub fn put_tags_off(&self, until: UnixMillis) -> Result<(), Failure> {
+        let statement = "UPDATE leg SET due = ? WHERE state = ? AND kind = ? AND due < ?";
+        let (waiting, tag) = (State::Waiting.as_str().into(), Kind::Tag.as_str().into());
+        self.write(statement, vec![number(until), waiting, tag, number(until)])
+    }
+
     /// Notes, at the global ledger, whether a tenant is listed.
     pub fn list(&self, tenant: &str, is_listed: bool) -> Result<(), Failure> {
         let bindings = vec![tenant.into(), JsValue::from(u8::from(is_listed))];
@@ -128,7 +142,7 @@ impl Disk for SqlDisk {
     fn write_message(&self, message: &Message<'_>) -> Result<(), Failure> {
         let Message { source, id, digest, receipt, at } = *message;
         let bindings = vec![source.into(), id.into(), digest.into(), receipt.into(), number(at)];
-        self.write("INSERT INTO message (source, id, digest, receipt, at) VALUES (?, ?, ?, ?, ?)", bindings)
+        self.write("INSERT OR REPLACE INTO message (source, id, digest, receipt, at) VALUES (?, ?, ?, ?, ?)", bindings)
     }
 
     fn write_leg(&self, leg: &Leg) -> Result<(), Failure> {

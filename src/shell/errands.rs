@@ -4,19 +4,21 @@
 use super::disk::SqlDisk;
 use super::js::{KvNamespace, failure, get, object};
 use super::ledger_do::{GLOBAL, LEGS, TAGS, TENANTS};
-use super::ledgers::call;
+use super::ledgers::call_global;
 use super::ports::{now, random_number, sleep};
 use crate::config::{Config, Zone};
 use crate::entry::Head;
-use crate::epoch::{Covered, Epoch, Scope};
-use crate::ledger::desk::Disk as _;
-use crate::ledger::outbox::{ERASED_AGAIN_MS, Kind, Leg, State, batch};
+use crate::ledger::desk::{Desk, Disk as _};
+use crate::ledger::erase::{Erasure, PAGE};
+use crate::ledger::outbox::{Kind, Leg, State, batch};
 use crate::names::setting;
 use crate::ports::Failure;
 use crate::rules::compiled;
+use crate::snapshot::ASKED_MS;
 use crate::time::UnixMillis;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
+use core::cell::RefCell;
 use core::pin::pin;
 use futures::future::{Either, select};
 use serde_json::{Value, json};
@@ -26,49 +28,65 @@ use worker::js_sys::{self, Array, JSON};
 use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::{Headers, RequestInit, Response, WorkerGlobalScope};
 
-/// How many legs one ring of the alarm looks at.
-const LEGS_AT_ONCE: u32 = 150;
-/// How many values one ring of the alarm deletes; every call counts against the limit of one invocation.
-const DELETED_AT_ONCE: usize = 30;
+/// How many legs one ring of the alarm looks at: many may be of one tag, which is purged once for all of them.
+const LEGS_AT_ONCE: u32 = 1000;
+/// After so long a ring begins with no further leg and leaves the others to the next one, in milliseconds.
+const RING_MS: u64 = 60_000;
 /// For so long Cloudflare's API is waited for, in milliseconds.
 const API_MS: u64 = 10_000;
+/// For so long the global ledger is, in milliseconds.
+const GLOBAL_CALL_MS: u64 = 5_000;
+/// For so long a page of values may take, in milliseconds.
+const PAGE_MS: u64 = 30_000;
 
 /// Does what is due.
-pub async fn run(disk: &SqlDisk, env: &Env, config: &Config) -> Result<(), Failure> {
-    let legs = disk.due_legs(now(), LEGS_AT_ONCE)?;
+pub async fn run(disk: &SqlDisk, desk: &RefCell<Desk>, env: &Env, config: &Config) -> Result<(), Failure> {
+    let began = now();
+    let legs = disk.due_legs(began, LEGS_AT_ONCE)?;
     let (tags, others): (Vec<Leg>, Vec<Leg>) = legs.into_iter().partition(|leg| leg.kind == Kind::Tag);
     purge_tags(disk, config, tags).await?;
     for leg in others {
+        if now().0.abs_diff(began.0) > RING_MS {
+            break;
+        }
         let done = match leg.kind {
-            Kind::Zone => hand_over(env, &leg).await,
             Kind::Erase => erase(env, &leg).await,
-            Kind::List => list(env, &leg).await,
-            Kind::Tag => Ok(leg.clone()),
+            Kind::List => {
+                let is_listed = desk.borrow_mut().is_listed(disk, now())?;
+                list(env, &leg, is_listed).await
+            }
+            Kind::Zone => hand_over(env, &leg).await,
+            Kind::Tag => continue,
         };
-        disk.move_leg(&done.unwrap_or_else(|failure| failed(leg, None, &failure)))?;
+        disk.move_leg(&done.unwrap_or_else(|(leg, failure)| failed(leg, None, random_number(), &failure)))?;
     }
-    Ok(())
+    desk.borrow_mut().forget(disk, now())
 }
 
-fn failed(leg: Leg, pause: Option<u64>, failure: &Failure) -> Leg {
+fn failed(leg: Leg, pause: Option<u64>, random: u64, failure: &Failure) -> Leg {
     worker::console_error!("{} of {}: {}", leg.kind.as_str(), leg.receipt, failure.0);
-    leg.failed(now(), pause, random_number())
+    leg.failed(now(), pause, random)
 }
 
-/// Purges tags from the zone's caches, in one call.
+/// Purges tags from the zone's caches, in one call. If the last one failed, all wait until it may be tried again.
 async fn purge_tags(disk: &SqlDisk, config: &Config, legs: Vec<Leg>) -> Result<(), Failure> {
     let tags: Vec<String> = batch(&legs).into_iter().map(String::from).collect();
     if tags.is_empty() {
         return Ok(());
     }
+    if let Some(until) = disk.tags_wait_until()?.filter(|until| *until > now()) {
+        return disk.put_tags_off(until);
+    }
     let answer = match &config.zone {
         Some(zone) => purge_zone(zone, &tags).await,
         None => Err((None, Failure("the zone is not configured any more".to_string()))),
     };
+    // They come back together, in one call.
+    let random = random_number();
     for leg in legs.into_iter().filter(|leg| tags.contains(&leg.what)) {
         disk.move_leg(&match &answer {
             Ok(()) => leg.reached(State::Done),
-            Err((pause, failure)) => failed(leg, *pause, failure),
+            Err((pause, failure)) => failed(leg, *pause, random, failure),
         })?;
     }
     Ok(())
@@ -103,17 +121,22 @@ async fn fetch_zone(zone: &Zone, tags: &[String]) -> Result<(u16, Option<u64>, b
     Ok((response.status(), seconds.map(|seconds| seconds.saturating_mul(1000)), success))
 }
 
+/// A leg after its step, or as it is to be tried again and why.
+type Step = Result<Leg, (Leg, Failure)>;
+
 /// Has the global ledger collect the tags.
-async fn hand_over(env: &Env, leg: &Leg) -> Result<Leg, Failure> {
+async fn hand_over(env: &Env, leg: &Leg) -> Step {
     let path = format!("/{TAGS}/{GLOBAL}/{}", leg.receipt);
-    call(env, GLOBAL, &path, Some(leg.what.clone())).await.map(|_| leg.clone().reached(State::HandedOver))
+    let answer = call_global(env, &path, Some(leg.what.clone()), GLOBAL_CALL_MS).await;
+    answer.map(|_| leg.clone().reached(State::HandedOver)).map_err(|failure| (leg.clone(), failure))
 }
 
 /// Looks how far the global ledger is with what it has of a receipt.
 pub async fn settle_handed_over(disk: &SqlDisk, env: &Env, receipt: &str) -> Result<(), Failure> {
     for leg in disk.legs(receipt)?.into_iter().filter(|leg| leg.state == State::HandedOver) {
         // A receipt says what is known; if the global ledger does not answer, that is what was known before.
-        let answer = call(env, GLOBAL, &format!("/{LEGS}/{GLOBAL}/{receipt}"), None).await.ok().flatten();
+        let path = format!("/{LEGS}/{GLOBAL}/{receipt}");
+        let answer = call_global(env, &path, None, ASKED_MS).await.ok().flatten();
         if let Some(state @ (State::Done | State::GivenUp)) = answer.and_then(|word| State::parse(&word)) {
             disk.move_leg(&Leg { state, ..leg })?;
         }
@@ -121,71 +144,51 @@ pub async fn settle_handed_over(disk: &SqlDisk, env: &Env, receipt: &str) -> Res
     Ok(())
 }
 
-/// Tells the global ledger whether a tenant is listed.
-async fn list(env: &Env, leg: &Leg) -> Result<Leg, Failure> {
-    let (tenant, is_listed) = leg.what.split_once(' ').unwrap_or_default();
-    let path = format!("/{TENANTS}/{GLOBAL}/{tenant}");
-    call(env, GLOBAL, &path, Some(is_listed.to_string())).await.map(|_| leg.clone().reached(State::Done))
+/// Tells the global ledger whether the tenant is listed.
+async fn list(env: &Env, leg: &Leg, is_listed: bool) -> Step {
+    let path = format!("/{TENANTS}/{GLOBAL}/{}", leg.what);
+    let answer = call_global(env, &path, Some(is_listed.to_string()), GLOBAL_CALL_MS).await;
+    answer.map(|_| leg.clone().reached(State::Done)).map_err(|failure| (leg.clone(), failure))
 }
 
-/// Deletes the values in Workers KV that were stored before the position: once at once, and once more when what was
-/// being written has landed. A value that was filled since is left alone.
-async fn erase(env: &Env, leg: &Leg) -> Result<Leg, Failure> {
-    let unreadable = || Failure("a leg that this version does not know".to_string());
-    let (head, scopes) = leg.what.split_once('\n').ok_or_else(unreadable)?;
-    let (pass, epoch) = head.split_once(' ').ok_or_else(unreadable)?;
-    let epoch = Epoch(epoch.parse().map_err(|_| unreadable())?);
-    let covering: Vec<Scope> = scopes.split('\n').filter_map(Scope::parse).collect();
+/// Deletes what of one page is to be deleted.
+async fn erase(env: &Env, leg: &Leg) -> Step {
+    let Some(erasure) = Erasure::decode(&leg.what) else {
+        return Err((leg.clone(), Failure("a leg that this version does not know".to_string())));
+    };
     let tenant = leg.receipt.split('~').next().unwrap_or_default();
-    let namespace: KvNamespace = get(env, setting::KV).unchecked_into();
-    let doomed = doomed(&namespace, tenant, epoch, &covering).await.map_err(failure)?;
-    for name in doomed.iter().take(DELETED_AT_ONCE) {
-        JsFuture::from(namespace.delete(name).map_err(failure)?).await.map_err(failure)?;
-    }
-    if doomed.len() > DELETED_AT_ONCE {
-        return Ok(leg.clone());
-    }
-    if pass == "1" {
-        let again = UnixMillis(now().0.saturating_add(ERASED_AGAIN_MS));
-        return Ok(Leg { what: format!("2 {epoch}\n{scopes}"), due: again, ..leg.clone().reached(State::Waiting) });
-    }
-    Ok(leg.clone().reached(State::Done))
-}
-
-/// The names of a tenant's values that are covered and older than the position.
-async fn doomed(
-    namespace: &KvNamespace,
-    tenant: &str,
-    epoch: Epoch,
-    covering: &[Scope],
-) -> Result<Vec<String>, JsValue> {
-    let (prefix, mut cursor, mut doomed) = (format!("{tenant}/"), JsValue::UNDEFINED, Vec::new());
-    loop {
-        let options = object(&[("prefix", prefix.as_str().into()), ("cursor", cursor)]);
-        let page = JsFuture::from(namespace.list(&options)?).await?;
-        for key in Array::from(&get(&page, "keys")) {
-            let Some(name) = get(&key, "name").as_string() else { continue };
-            let metadata = JSON::stringify(&get(&key, "metadata")).ok().and_then(|text| text.as_string());
-            let head = metadata.and_then(|text| Head::decode(&text));
-            // What is no entry of ours, or not to be read any more, has no use either.
-            let older = head.as_ref().is_none_or(|head| head.epoch < epoch);
-            let logical = name.strip_prefix(&prefix).unwrap_or_default();
-            let marks = head.as_ref().map_or("", |head| &head.marks);
-            if older && is_covered(logical, marks, covering) {
-                doomed.push(name);
+    let page = match select(pin!(erase_page(env, tenant, &erasure)), pin!(sleep(PAGE_MS))).await {
+        Either::Left((cursor, _)) => cursor.map_err(failure),
+        Either::Right(((), _)) => Err(Failure("Workers KV took too long".to_string())),
+    };
+    match page {
+        Ok(cursor) => Ok(match erasure.next(cursor) {
+            None => leg.clone().reached(State::Done),
+            Some((next, wait)) => {
+                let due = UnixMillis(now().0.saturating_add(wait));
+                Leg { what: next.encode(), due, ..leg.clone().reached(State::Waiting) }
             }
-        }
-        if get(&page, "list_complete").is_truthy() || doomed.len() > DELETED_AT_ONCE {
-            return Ok(doomed);
-        }
-        cursor = get(&page, "cursor");
+        }),
+        Err(failure) => Err((Leg { what: erasure.again().encode(), ..leg.clone() }, failure)),
     }
 }
 
-fn is_covered(logical: &str, marks: &str, covering: &[Scope]) -> bool {
-    let base = logical.split('?').next().unwrap_or_default();
-    let route = compiled().stored().find(|(_, stored)| stored.key == base).map(|(route, _)| route);
-    let (class, name) = route.map_or(("", ""), |route| (&*route.class, &*route.name));
-    let entry = Covered { class, route: name, key: logical, marks };
-    covering.iter().any(|scope| scope.covers(&entry))
+/// Deletes what of one page of a tenant's values is doomed, and answers the cursor of the next page, if there is one.
+async fn erase_page(env: &Env, tenant: &str, erasure: &Erasure) -> Result<Option<String>, JsValue> {
+    let namespace: KvNamespace = get(env, setting::KV).unchecked_into();
+    let prefix = format!("{tenant}/");
+    let cursor = erasure.cursor().map_or(JsValue::UNDEFINED, JsValue::from);
+    let options = object(&[("prefix", prefix.as_str().into()), ("limit", PAGE.into()), ("cursor", cursor)]);
+    let page = JsFuture::from(namespace.list(&options)?).await?;
+    for key in Array::from(&get(&page, "keys")) {
+        let Some(name) = get(&key, "name").as_string() else { continue };
+        let metadata = JSON::stringify(&get(&key, "metadata")).ok().and_then(|text| text.as_string());
+        let head = metadata.and_then(|text| Head::decode(&text));
+        let logical = name.strip_prefix(&prefix).unwrap_or_default();
+        if erasure.dooms(compiled(), logical, head.as_ref()) {
+            JsFuture::from(namespace.delete(&name)?).await?;
+        }
+    }
+    let complete = get(&page, "list_complete").is_truthy();
+    Ok(get(&page, "cursor").as_string().filter(|_| !complete))
 }

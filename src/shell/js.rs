@@ -16,7 +16,7 @@ extern "C" {
     /// `options`: `{ expirationTtl, metadata }`.
     #[wasm_bindgen(method, catch)]
     pub fn put(this: &KvNamespace, key: &str, value: &JsValue, options: &JsValue) -> Result<Promise, JsValue>;
-    /// `options`: `{ prefix, cursor }`. Answers `{ keys: [{ name, metadata }], list_complete, cursor }`.
+    /// `options`: `{ prefix, limit, cursor }`. Answers `{ keys: [{ name, metadata }], list_complete, cursor }`.
     #[wasm_bindgen(method, catch)]
     pub fn list(this: &KvNamespace, options: &JsValue) -> Result<Promise, JsValue>;
     #[wasm_bindgen(method, catch)]

@@ -3,7 +3,7 @@
 
 use super::disk::SqlDisk;
 use super::errands;
-use super::ledgers::call;
+use super::ledgers::call_global;
 use super::ports::{config, now, random};
 use crate::config::Config;
 use crate::epoch::Epoch;
@@ -38,6 +38,13 @@ pub const LEGS: &str = "legs";
 /// At the global ledger, whether a tenant is listed: `POST /tenants/~/{tenant}`, with `true` or `false`.
 pub const TENANTS: &str = "tenants";
 
+/// For so long a question for counters waits for the global ledger, in milliseconds.
+const HEARD_MS: u64 = 1_000;
+/// For so long an order does: less than whoever gives one waits.
+const ORDER_HEARD_MS: u64 = 300;
+/// While what was heard still holds, the global ledger is asked once in so long, in milliseconds.
+const ASK_AGAIN_MS: u64 = 5_000;
+
 /// The counters of one tenant, the receipts of what moved them, and what is still to do for that.
 #[durable_object]
 pub struct Ledger {
@@ -47,9 +54,11 @@ pub struct Ledger {
     desk: RefCell<Desk>,
     /// When the global ledger was last heard of.
     heard: Cell<Option<UnixMillis>>,
+    /// When it was last asked.
+    asked: Cell<Option<UnixMillis>>,
     /// When the alarm is set to ring.
     alarm: Cell<Option<UnixMillis>>,
-    /// Whether it was looked at since the object was started.
+    /// Whether it was looked at since the object was started, or since the alarm last failed.
     has_looked: Cell<bool>,
 }
 
@@ -63,6 +72,7 @@ impl DurableObject for Ledger {
             disk,
             desk: RefCell::default(),
             heard: Cell::new(None),
+            asked: Cell::new(None),
             alarm: Cell::new(None),
             has_looked: Cell::new(false),
         }
@@ -83,9 +93,12 @@ impl DurableObject for Ledger {
 
     async fn alarm(&self) -> Result<Response> {
         self.alarm.set(None);
+        // The runtime rings again a few times after a failure. Behind those, the next call sets the alarm.
+        self.has_looked.set(false);
         let config = config(&self.env).map_err(|wrong| Error::RustError(wrong.0))?;
-        errands::run(&self.disk, &self.env, &config).await.map_err(error)?;
+        errands::run(&self.disk, &self.desk, &self.env, &config).await.map_err(error)?;
         self.set_alarm().await?;
+        self.has_looked.set(true);
         Response::empty()
     }
 }
@@ -109,7 +122,7 @@ impl Ledger {
         match name {
             COUNTERS => {
                 if let Some(tenant) = &tenant {
-                    self.hear(&config, tenant).await?;
+                    self.hear(&config, tenant, HEARD_MS).await?;
                 }
                 let at_least = rest.parse().ok().map(Epoch);
                 self.desk.borrow_mut().counters(&self.disk, now(), at_least).map(Some)
@@ -117,9 +130,17 @@ impl Ledger {
             ORDERS => {
                 let order = Order::decode(body);
                 let order = order.ok_or_else(|| Failure("an order that this version does not know".to_string()))?;
+                let heard = match &tenant {
+                    Some(tenant) => self.hear(&config, tenant, ORDER_HEARD_MS).await,
+                    None => Ok(()),
+                };
                 let id = format!("{ledger}~{}", random());
                 let terms = terms(&config, tenant.as_ref());
-                let answer = self.desk.borrow_mut().order(&self.disk, terms, &order, &id, now())?;
+                let mut answer = self.desk.borrow_mut().order(&self.disk, terms, &order, &id, now())?;
+                if let (Err(_), Ok(done)) = (heard, &mut answer) {
+                    // They may lack what was purged for all tenants, so nobody is to judge by them.
+                    done.counters.clear();
+                }
                 self.set_alarm().await.map_err(|error| Failure(error.to_string()))?;
                 Ok(Some(encode_answer(&answer)))
             }
@@ -156,13 +177,17 @@ impl Ledger {
     }
 
     /// Takes over what was purged for all tenants. What was heard less than half of the time ago that is promised is
-    /// good enough.
-    async fn hear(&self, config: &Config, tenant: &Tenant) -> core::result::Result<(), Failure> {
+    /// good enough; so is, within that time, what somebody is asking for or lately asked for in vain.
+    async fn hear(&self, config: &Config, tenant: &Tenant, patience: u64) -> core::result::Result<(), Failure> {
         let asked_at = now();
-        if self.heard.get().is_some_and(|heard| asked_at.0.abs_diff(heard.0) < GLOBAL_MS / 2) {
+        let within =
+            |since: &Cell<Option<UnixMillis>>, most| since.get().is_some_and(|at| asked_at.0.abs_diff(at.0) < most);
+        let holds = within(&self.heard, GLOBAL_MS);
+        if within(&self.heard, GLOBAL_MS / 2) || holds && within(&self.asked, ASK_AGAIN_MS) {
             return Ok(());
         }
-        let heard = call(&self.env, GLOBAL, &format!("/{COUNTERS}/{GLOBAL}/"), None).await;
+        self.asked.set(Some(asked_at));
+        let heard = call_global(&self.env, &format!("/{COUNTERS}/{GLOBAL}/"), None, patience).await;
         match heard {
             Ok(counters) => {
                 let counters = counters.unwrap_or_default();
@@ -171,7 +196,7 @@ impl Ledger {
                 Ok(())
             }
             // Within the time that is promised, what was heard before still holds.
-            Err(_) if self.heard.get().is_some_and(|heard| asked_at.0.abs_diff(heard.0) < GLOBAL_MS) => Ok(()),
+            Err(_) if holds => Ok(()),
             Err(failure) => Err(failure),
         }
     }
@@ -181,10 +206,14 @@ impl Ledger {
         let next = self.disk.next_due().map_err(error)?;
         let set = self.alarm.get();
         let Some(due) = next.filter(|due| set.is_none_or(|set| *due < set)) else { return Ok(()) };
-        self.alarm.set(Some(due));
         #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are exact for 285,000 years")]
         let date = Date::new(&JsValue::from(due.0 as f64));
-        self.storage.set_alarm(ScheduledTime::new(date)).await
+        self.alarm.set(Some(due));
+        let done = self.storage.set_alarm(ScheduledTime::new(date)).await;
+        if done.is_err() {
+            self.alarm.set(set);
+        }
+        done
     }
 }
 

@@ -4,7 +4,7 @@
 use super::body::text_of;
 use super::js::{failure, get};
 use super::ledger_do::{COUNTERS, GLOBAL, LISTING, ORDERS, RECEIPTS};
-use super::ports::now;
+use super::ports::{now, sleep};
 use crate::epoch::{Counters, Epoch};
 use crate::key::Tenant;
 use crate::ledger::order::{Declined, Done, Order, decode_answer};
@@ -16,6 +16,8 @@ use crate::time::UnixMillis;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString as _};
 use core::cell::RefCell;
+use core::pin::pin;
+use futures::future::{Either, select};
 use wasm_bindgen::{JsCast as _, JsValue};
 use worker::js_sys::{Object, Promise};
 use worker::wasm_bindgen_futures::{JsFuture, future_to_promise};
@@ -45,6 +47,19 @@ pub struct Ledgers {
 impl Ledgers {
     pub fn bind(env: &Env, context: Rc<Context>) -> Option<Self> {
         get(env, setting::LEDGER).is_object().then(|| Self { env: env.clone(), context })
+    }
+}
+
+/// Calls the global ledger, and waits so many milliseconds for it.
+pub async fn call_global(
+    env: &Env,
+    path: &str,
+    body: Option<String>,
+    patience: u64,
+) -> Result<Option<String>, Failure> {
+    match select(pin!(call(env, GLOBAL, path, body)), pin!(sleep(patience))).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right(((), _)) => Err(Failure("the global ledger took too long".to_string())),
     }
 }
 

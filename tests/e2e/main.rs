@@ -41,6 +41,8 @@ mod harness_platform;
 mod harness_platform_url;
 mod harness_workerd;
 mod harness_zone;
+mod lab_erase;
+mod lab_outbox;
 mod lab_purges;
 mod lab_storm;
 mod newcomer;

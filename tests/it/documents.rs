@@ -46,6 +46,12 @@ fn the_readme_lists_every_setting_and_binding() {
         setting::OPERATOR_TOKENS_SHA256,
         setting::PURGE_TOKENS,
         setting::ORIGIN_SECRET,
+        setting::EPOCH_SECRET,
+        setting::WEBHOOKS,
+        setting::ZONE_ID,
+        setting::ZONE_TOKEN,
+        setting::ZONE_API,
+        setting::SNAPSHOT_AT_MOST_MS,
         setting::KV,
         setting::LEDGER,
     ];
