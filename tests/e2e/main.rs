@@ -32,4 +32,3 @@ mod harness_platform_url;
 mod harness_workerd;
 mod harness_zone;
 mod newcomer;
-
