@@ -21,8 +21,7 @@ const CONNECTIONS: usize = 64;
 /// What a look at a figure showed. Moments are in milliseconds since 1970.
 #[derive(Clone, Debug)]
 pub(super) struct Look {
-    pub(super) route: &'static str,
-    pub(super) class: &'static str,
+    pub(super) figure: Kept,
     pub(super) began: u64,
     pub(super) status: u16,
     pub(super) cache_status: CacheStatus,
@@ -131,8 +130,7 @@ impl<'a> Client<'a> {
             lock(&self.copies).insert((operator, figure), Copy { etag: etag.to_owned(), asked_at });
         }
         Look {
-            route: kept.route,
-            class: kept.class,
+            figure: kept.clone(),
             began: self.clock.unix_millis_at(answer.started),
             status: answer.status,
             cache_status: cache_status(&answer),

@@ -104,9 +104,10 @@ impl Plan {
         let before = Counts::of(&lab, self.locations, &figures);
         let load = client.run(&schedule(self, figures.len()));
         let counts = Counts::of(&lab, self.locations, &figures).since(&before);
-        // Whatever was promised holds from here on.
-        let promised = load.receipts().flat_map(|receipt| receipt.effective_by.values()).max().copied();
-        std::thread::sleep(Duration::from_millis(promised.unwrap_or(0).saturating_sub(unix_millis())));
+        // From here on, whatever was promised of these figures holds.
+        let promised = figures.iter().flat_map(|figure| load.receipts().filter_map(|receipt| receipt.binds(figure)));
+        let wait = promised.max().unwrap_or(0).saturating_sub(unix_millis());
+        std::thread::sleep(Duration::from_millis(wait));
         let afterwards = client.look_everywhere();
         Report::new(self, load, &afterwards, counts)
     }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::stored::Kept;
+
 /// A receipt, as far as it can be checked from outside. Moments are in milliseconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Receipt {
@@ -31,10 +33,10 @@ impl Receipt {
         })
     }
 
-    /// From when on it binds answers of this route, if it does.
-    pub(super) fn binds(&self, route: &str, class: &str) -> Option<u64> {
-        let covers = self.routes.iter().any(|covered| covered == route);
-        self.effective_by.get(class).copied().filter(|_| covers)
+    /// From when on it binds answers of this figure, if it does.
+    pub(super) fn binds(&self, figure: &Kept) -> Option<u64> {
+        let covers = self.routes.iter().any(|covered| covered == figure.route);
+        self.effective_by.get(figure.class).copied().filter(|_| covers)
     }
 }
 
@@ -56,6 +58,7 @@ mod tests {
     use serde_json::json;
 
     use super::{Receipt, moment};
+    use crate::stored::all_kept;
 
     #[test]
     fn a_moment_is_read_as_it_is_written() {
@@ -76,9 +79,14 @@ mod tests {
         });
         let receipt = Receipt::read(&answer).expect("a receipt");
         assert_eq!((receipt.id.as_str(), receipt.epoch, receipt.incremented_at), ("r1", 7, 1000));
-        assert_eq!(receipt.binds("ops", "near_real_time"), Some(5000));
-        assert_eq!(receipt.binds("segments", "historical"), Some(9000));
-        assert_eq!(receipt.binds("cx", "near_real_time"), None);
+        for kept in all_kept() {
+            let expected = match kept.route {
+                "ops" => Some(5000),
+                "segments" => Some(9000),
+                _ => None,
+            };
+            assert_eq!(receipt.binds(&kept), expected, "{}", kept.route);
+        }
         assert_eq!(Receipt::read(&json!({"status": 503})), None);
     }
 }

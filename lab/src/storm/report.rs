@@ -116,14 +116,14 @@ fn says_invalidated(look: &Look) -> bool {
 /// For how long, when it was asked for, a figure had been out of date: since the first increment after it was made.
 fn out_of_date_for(look: &Look, receipts: &[&Receipt]) -> Option<u64> {
     let asked_at = look.asked_at?;
-    let covering = receipts.iter().filter(|receipt| receipt.binds(look.route, look.class).is_some());
+    let covering = receipts.iter().filter(|receipt| receipt.binds(&look.figure).is_some());
     let first = covering.map(|receipt| receipt.incremented_at).filter(|at| *at > asked_at).min()?;
     look.began.checked_sub(first)
 }
 
 /// Whether a receipt says something of a request that began then.
 fn binds(receipt: &Receipt, look: &Look) -> bool {
-    receipt.binds(look.route, look.class).is_some_and(|from| look.began >= from)
+    receipt.binds(&look.figure).is_some_and(|from| look.began >= from)
 }
 
 /// How a figure breaks a receipt, if it does: it was made before the increment, and should not be served any more.
@@ -133,7 +133,7 @@ fn broken(look: &Look, receipts: &[&Receipt]) -> Option<String> {
     let receipt = receipts.iter().find(breaks)?;
     Some(format!(
         "{} of {asked_at} was served at {}, against the receipt {} of {} (Cache-Status: {:?})",
-        look.route, look.began, receipt.id, receipt.incremented_at, look.cache_status
+        look.figure.route, look.began, receipt.id, receipt.incremented_at, look.cache_status
     ))
 }
 

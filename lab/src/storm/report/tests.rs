@@ -6,6 +6,7 @@ use super::super::receipt::Receipt;
 use super::super::{Counts, Plan};
 use super::{Report, spread};
 use crate::cache_status::parse;
+use crate::stored::{Kept, all_kept};
 
 const FRESH: &str = "hotrod-edge; hit; ttl=200; detail=edge";
 const INVALIDATED: &str = "hotrod-edge; hit; ttl=200; detail=kv/invalidated";
@@ -22,9 +23,13 @@ fn told(id: &str, epoch: u64) -> Told {
     Told { status: 202, took: Duration::from_millis(5), receipt: Some(receipt) }
 }
 
+fn figure(route: &str) -> Kept {
+    all_kept().into_iter().find(|kept| kept.route == route).expect("a route of the rules")
+}
+
 fn look(began: u64, asked_at: u64, cache_status: &str) -> Look {
     let cache_status = parse(cache_status).expect("a Cache-Status").remove(0);
-    Look { route: "ops", class: "near_real_time", began, status: 200, cache_status, asked_at: Some(asked_at) }
+    Look { figure: figure("ops"), began, status: 200, cache_status, asked_at: Some(asked_at) }
 }
 
 /// Of a storm of two events which one increment carries out.
@@ -41,7 +46,7 @@ fn an_old_figure_breaks_a_receipt_from_when_it_is_in_force() {
         assert_eq!(report.broken.len(), broken, "{began} {asked_at}: {:?}", report.broken);
         assert_eq!(report.bound, usize::from(began >= 9000));
     }
-    let of_another_route = Look { route: "cx", ..look(9000, 999, FRESH) };
+    let of_another_route = Look { figure: figure("cx"), ..look(9000, 999, FRESH) };
     let report = report(vec![of_another_route], &[]);
     assert_eq!((report.broken.len(), report.bound), (0, 0));
 }
