@@ -3,6 +3,7 @@
 
 mod client;
 mod documents;
+mod events;
 mod fakes;
 mod faults;
 mod purges;
