@@ -123,17 +123,17 @@ fn what_is_sold_is_shown(dev: &Dev) {
     let receipt = dev.sell(100.25);
     let token = receipt["token"].as_str().expect("a token");
     let shown = dev.send(&Call::get(SALES).field("X-Newer-Than", token));
-    assert_eq!(sold(&shown), before + 100_25, "{receipt}");
+    assert_eq!(sold(&shown), before + 10_025, "{receipt}");
 
     let receipt = dev.sell(50.5);
     let by = receipt["effective_by_class"]["near_real_time"].as_str().expect("a time");
     loop {
         let asked = now();
         let shown = sold(&dev.get(SALES));
-        if shown == before + 150_75 {
+        if shown == before + 15_075 {
             break;
         }
-        assert_eq!(shown, before + 100_25);
+        assert_eq!(shown, before + 10_025);
         assert!(*asked < *by, "at {asked} the tile shows what was sold before {receipt}");
         std::thread::sleep(Duration::from_millis(50));
     }
