@@ -74,8 +74,11 @@ fn a_purge_of_all_tenants_takes_the_scope_and_the_confirmation() {
     let mut more = confirmed.clone();
     more["keys"] = json!([SALES_KEY]);
     refused(&edge, "two", &more, 422, "nothing else");
-    edge.send(&purge_call("two", confirmed.to_string())).expect(202).origin_requests(0);
-    edge.is_gone(SALES, SALES_KEY);
+    let receipt = edge.send(&purge_call("two", confirmed.to_string())).expect(202).origin_requests(0).json();
+    assert_eq!((&receipt["tenant"], &receipt["token"]), (&json!("*"), &json!(null)), "{receipt}");
+    let path = format!("/cache/receipts/{}", receipt["id"].as_str().expect("an id"));
+    let call = Call::get(&path).field("Authorization", "Bearer two");
+    assert_eq!(edge.send(&call).expect(200).origin_requests(0).json(), receipt);
 }
 
 #[test]

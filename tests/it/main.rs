@@ -4,6 +4,7 @@
 mod client;
 mod collapse;
 mod documents;
+mod events;
 mod fakes;
 mod faults;
 mod ledgers;

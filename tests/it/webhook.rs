@@ -32,14 +32,14 @@ fn hmac(secret: &[u8], text: &[u8]) -> Vec<u8> {
 
 /// A request to one source.
 #[derive(Clone)]
-struct Sent {
-    source: &'static str,
-    headers: Vec<(&'static str, String)>,
-    body: Vec<u8>,
+pub struct Sent {
+    pub source: &'static str,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: Vec<u8>,
 }
 
 impl Sent {
-    fn standard(secret: &str, id: &str, timestamp: &str, body: &str) -> Self {
+    pub fn standard(secret: &str, id: &str, timestamp: &str, body: &str) -> Self {
         let signature = Base64::encode_string(&hmac(secret.as_bytes(), format!("{id}.{timestamp}.{body}").as_bytes()));
         let headers = vec![
             ("webhook-id", id.to_string()),
@@ -49,7 +49,7 @@ impl Sent {
         Self { source: "standard", headers, body: body.into() }
     }
 
-    fn shopify(secret: &str, topic: &str, body: &str) -> Self {
+    pub fn shopify(secret: &str, topic: &str, body: &str) -> Self {
         let headers = vec![
             ("x-shopify-webhook-id", "b54557e4-bdd9-4b37-8a5f-bf7d70bcd043".to_string()),
             ("x-shopify-topic", topic.to_string()),
@@ -59,7 +59,7 @@ impl Sent {
         Self { source: "shopify", headers, body: body.into() }
     }
 
-    fn chatwoot(secret: &str, timestamp: &str, body: &str) -> Self {
+    pub fn chatwoot(secret: &str, timestamp: &str, body: &str) -> Self {
         let signature = hex(&hmac(secret.as_bytes(), format!("{timestamp}.{body}").as_bytes()));
         let headers = vec![
             ("x-chatwoot-delivery", "5d1c9a2e".to_string()),
@@ -70,7 +70,7 @@ impl Sent {
     }
 
     /// The same with another value of a header, or without it.
-    fn with(mut self, name: &'static str, value: Option<&str>) -> Self {
+    pub fn with(mut self, name: &'static str, value: Option<&str>) -> Self {
         self.headers.retain(|(other, _)| *other != name);
         self.headers.extend(value.map(|value| (name, value.to_string())));
         self

@@ -38,6 +38,14 @@ pub const SECRET: &str = "the-origin-secret";
 pub const EPOCH_SECRET: &str = "the-epoch-secret-of-tests";
 /// An operator's token.
 pub const TOKEN: &str = "an-operators-token";
+/// Who may send webhooks: one sender for both shops by Standard Webhooks, and each shop's app by Shopify.
+pub const WEBHOOKS: &str = r#"{
+    "standard": [{"secret": "whsec_c2VudCBieSB0aGUgb3JpZ2lu", "tenants": ["shop.test", "other.test"]}],
+    "shopify": [{"secret": "the app of shop.test", "tenant": "shop.test"},
+                {"secret": "the app of other.test", "tenant": "other.test"}]
+}"#;
+/// The first of its secrets, decoded.
+pub const STANDARD_SECRET: &str = "sent by the origin";
 /// 2026-03-31T00:00:00Z.
 pub const DAY: u64 = 1_774_915_200_000;
 
@@ -234,6 +242,7 @@ fn config(tenant: &str, more: Option<(&str, &str)>) -> Config {
             "OPERATOR_TOKENS_SHA256" => return Some(validation::digest(TOKEN.as_bytes())),
             "ORIGIN_SECRET" => SECRET,
             "EPOCH_SECRET" => EPOCH_SECRET,
+            "WEBHOOKS" => WEBHOOKS,
             _ => more.filter(|(other, _)| *other == name)?.1,
         };
         Some(value.to_string())
