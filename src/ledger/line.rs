@@ -44,10 +44,12 @@ pub struct Purge {
 }
 
 impl Line {
-    /// The line of a ledger that finds nothing written down.
+    /// The line of a ledger that finds nothing written down. If it was written down once, positions may have been ahead
+    /// of the clock, by as much as they are promised in advance: it begins beyond all of them.
     #[must_use]
     pub fn begin(clock: UnixMillis) -> Self {
-        Self { counters: Counters::begin(clock), last: None, adopted: None, trailing: None }
+        let beyond = UnixMillis(clock.0.saturating_add(2 * MERGED_MS));
+        Self { counters: Counters::begin(beyond), last: None, adopted: None, trailing: None }
     }
 
     /// When the increment that is to come is due.

@@ -5,6 +5,7 @@ mod client;
 mod collapse;
 mod documents;
 mod events;
+mod explorer;
 mod fakes;
 mod faults;
 mod ledgers;

@@ -41,7 +41,9 @@ pub struct FakeSnapshots {
 
 impl Snapshots for FakeSnapshots {
     fn own(&self, tenant: &Tenant) -> Option<Held> {
-        self.own.borrow().get(tenant).cloned()
+        let own = self.own.borrow().get(tenant).cloned();
+        self.world.gates.saw(own.as_ref().map(|held| (held.snapshot.encode(), held.since.0)));
+        own
     }
 
     fn keep(&self, tenant: &Tenant, held: Held) {
@@ -53,7 +55,9 @@ impl Snapshots for FakeSnapshots {
         if self.shelf.fails.get() {
             return Err(Failure("the cache does not answer".to_string()));
         }
-        Ok(self.shelf.copies.borrow().get(tenant).and_then(|text| Snapshot::decode(text)))
+        let copies = self.shelf.copies.borrow();
+        self.world.gates.saw(copies.get(tenant));
+        Ok(copies.get(tenant).and_then(|text| Snapshot::decode(text)))
     }
 
     async fn share(&self, tenant: &Tenant, snapshot: &Snapshot) -> Result<(), Failure> {
@@ -70,16 +74,16 @@ impl Snapshots for FakeSnapshots {
 type Landing = Rc<RefCell<Option<Option<Fetched>>>>;
 
 /// The questions under way in one isolate.
-#[derive(Default)]
 pub struct FakeFlights {
-    flights: RefCell<BTreeMap<CacheKey, (Epoch, UnixMillis, Landing)>>,
+    pub world: Rc<World>,
+    pub(super) flights: RefCell<BTreeMap<CacheKey, (Epoch, UnixMillis, Landing)>>,
 }
 
 impl FakeFlights {
     /// The keys that are being asked for, each with its position and since when.
-    pub fn under_way_now(&self) -> Vec<(String, Epoch, UnixMillis)> {
+    pub fn under_way_now(&self) -> Vec<(String, u64, u64)> {
         let flights = self.flights.borrow();
-        flights.iter().map(|(key, (epoch, since, _))| (key.as_str().to_string(), *epoch, *since)).collect()
+        flights.iter().map(|(key, (epoch, since, _))| (key.as_str().to_string(), epoch.0, since.0)).collect()
     }
 }
 
@@ -88,6 +92,7 @@ impl Flights for FakeFlights {
 
     fn under_way(&self, key: &CacheKey) -> Option<InFlight<Landing>> {
         let flights = self.flights.borrow();
+        self.world.gates.saw(flights.get(key).map(|(epoch, since, _)| (epoch.0, since.0)));
         let (epoch, since, landing) = flights.get(key)?;
         Some(InFlight { epoch: *epoch, since: *since, handle: landing.clone() })
     }
@@ -108,6 +113,8 @@ impl Flights for FakeFlights {
 
     async fn landed(&self, handle: Landing) -> Option<Fetched> {
         until(|| handle.borrow().is_some()).await;
-        handle.borrow().clone().flatten()
+        let fetched = handle.borrow().clone().flatten();
+        self.world.gates.saw(fetched.as_ref().map(|fetched| &fetched.encoded));
+        fetched
     }
 }

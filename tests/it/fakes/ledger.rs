@@ -200,6 +200,7 @@ impl FakeLedger {
 
     async fn arrive(&self, point: Point) -> Result<(), Failure> {
         self.world.arrive(point).await;
+        self.world.gates.saw(self.world.ledger_fault.get() == LedgerFault::None);
         match self.world.ledger_fault.get() {
             LedgerFault::Fails => Err(failure()),
             LedgerFault::Hangs => std::future::pending().await,
@@ -216,6 +217,7 @@ impl Ledger for FakeLedger {
         let object = self.world.object(tenant);
         self.hear(tenant, &object)?;
         let text = object.desk.borrow_mut().counters(&object.disk, object.now(&self.world), at_least)?;
+        self.world.gates.saw(&text);
         self.world.arrive(Point::LedgerAnswer).await;
         let counters = Counters::decode(&text).ok_or_else(failure)?;
         Ok(Told { snapshot: Snapshot { counters, asked_at }, first: true })
@@ -230,6 +232,7 @@ impl Ledger for FakeLedger {
         let id = format!("{}~{}", tenant.as_str(), self.world.serial());
         let now = object.now(&self.world);
         let answer = object.desk.borrow_mut().order(&object.disk, terms, &order, &id, now)?;
+        self.world.gates.saw(answer.as_ref().map(|done| &done.counters).ok());
         self.world.arrive(Point::LedgerOrdered).await;
         match self.world.ledger_fault.get() {
             LedgerFault::AnswerLost => Err(failure()),

@@ -3,12 +3,14 @@
 //! A [`World`] is what there is once: the clock, Workers KV, the ledger, the origin. A [`Location`] is one data
 //! centre in it, with its own Cache API store. Every operation passes [`World::arrive`], where a test can hold it.
 
+mod gates;
 mod isolate;
 mod ledger;
 mod message;
 mod origin;
 mod tier;
 
+pub use gates::{Gates, Waiting};
 pub use isolate::Shelf;
 pub use ledger::{LedgerFault, MemoryDisk, Object};
 pub use message::{Asking, Bytes, Content};
@@ -21,11 +23,13 @@ use hotrod_edge::key::Tenant;
 use hotrod_edge::ledger::desk::Disk as _;
 use hotrod_edge::ports::{Failure, Incident, Ports, TierName};
 use hotrod_edge::rules::{Rules, compiled};
+use hotrod_edge::snapshot::Snapshot;
 use hotrod_edge::time::UnixMillis;
 use hotrod_edge::validation;
 use serde::Deserialize;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
 /// The tenant of every test that does not say otherwise.
@@ -50,7 +54,7 @@ pub const STANDARD_SECRET: &str = "sent by the origin";
 pub const DAY: u64 = 1_774_915_200_000;
 
 /// Where an operation is when it arrives outside. In the order in which a request that fills comes by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Point {
     /// Before the ledger reads its counters.
@@ -97,6 +101,8 @@ pub struct World {
     request_ids: Cell<u64>,
     /// Whether every operation lets other tasks run.
     pub interleaved: Cell<bool>,
+    /// Where operations wait for the explorer.
+    pub gates: Gates,
     hold: Cell<Option<Point>>,
     held: RefCell<BTreeSet<Point>>,
 }
@@ -131,6 +137,11 @@ impl World {
         self.objects.borrow_mut().entry(tenant.clone()).or_default().clone()
     }
 
+    /// The ledgers lose what they have, on disk as well.
+    pub fn forget_ledgers(&self) {
+        self.objects.borrow_mut().clear();
+    }
+
     /// A tenant's counters as they are on disk.
     pub fn counters(&self, tenant: &str) -> Option<String> {
         self.object(&Tenant::new(tenant).expect("a tenant")).disk.line().expect("a disk in memory")
@@ -157,6 +168,7 @@ impl World {
     }
 
     async fn arrive(&self, point: Point) {
+        self.gates.pass(point).await;
         if self.interleaved.get() {
             step_aside().await;
         }
@@ -170,6 +182,16 @@ impl World {
     /// How often each incident was recorded, by its word.
     pub fn incidents(&self) -> BTreeMap<&'static str, u64> {
         self.incidents.borrow().iter().map(|(incident, count)| (incident.as_str(), *count)).collect()
+    }
+}
+
+/// All that requests can come upon.
+impl Hash for World {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.now(), &*self.kv).hash(state);
+        for object in self.objects.borrow().values() {
+            object.disk.line().expect("a disk in memory").hash(state);
+        }
     }
 }
 
@@ -221,7 +243,7 @@ impl Location {
                 tokens: config.tokens.clone(),
             },
             snapshots: isolate::FakeSnapshots { world: world.clone(), own: RefCell::default(), shelf: shelf.clone() },
-            flights: isolate::FakeFlights::default(),
+            flights: isolate::FakeFlights { world: world.clone(), flights: RefCell::default() },
             origin: origin::FakeOrigin(world.clone()),
             config,
             rules,
@@ -250,6 +272,26 @@ fn config(tenant: &str, more: Option<(&str, &str)>) -> Config {
     Config::read(compiled(), get).expect("these settings are complete")
 }
 
+impl Location {
+    /// When the ledger was asked for each of the copies of its counters that are here.
+    pub fn asked_at(&self) -> Vec<UnixMillis> {
+        let own = self.snapshots.own.borrow();
+        let shared = self.shelf.texts();
+        let shared = shared.iter().filter_map(|text| Snapshot::decode(text)).map(|copy| copy.asked_at);
+        own.values().map(|held| held.snapshot.asked_at).chain(shared).collect()
+    }
+}
+
+/// What this isolate and its data centre hold.
+impl Hash for Location {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&*self.edge, self.shelf.texts(), self.flights.under_way_now()).hash(state);
+        for held in self.snapshots.own.borrow().values() {
+            (held.snapshot.encode(), held.since.0).hash(state);
+        }
+    }
+}
+
 impl Ports for Location {
     type Body = Bytes;
     type Request = Asking;
@@ -260,11 +302,13 @@ impl Ports for Location {
     type Origin = origin::FakeOrigin;
 
     fn now(&self) -> UnixMillis {
+        self.world.gates.saw(self.world.now());
         UnixMillis(self.world.now())
     }
 
     async fn sleep(&self, millis: u64) {
         let end = self.world.now() + millis;
+        self.world.gates.alarm(end);
         until(|| self.world.now() >= end).await;
     }
 

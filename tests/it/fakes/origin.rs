@@ -81,6 +81,7 @@ impl FakeOrigin {
         script.asked.borrow_mut().push(asked.clone());
         let serial = script.count();
         let fault = script.fault.get();
+        self.0.gates.saw((serial, fault == OriginFault::None));
         let scripted = script.scripted.borrow().clone();
         if fault != OriginFault::None {
             script.failures.set(script.failures.get() + 1);

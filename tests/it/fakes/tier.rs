@@ -7,6 +7,7 @@ use hotrod_edge::ports::{Body, Failure, Tier, TierName};
 use serde::Deserialize;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
 /// What is wrong with lookups.
@@ -44,6 +45,13 @@ struct Entry {
     head: String,
     body: Bytes,
     gone_at: u64,
+}
+
+/// A head has a digest of its body.
+impl Hash for Entry {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.head, self.gone_at).hash(state);
+    }
 }
 
 /// What a tier holds. Of each key, every value that it ever had, the last one being its value.
@@ -91,6 +99,12 @@ impl Store {
     }
 }
 
+impl Hash for Store {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.values.borrow().hash(state);
+    }
+}
+
 /// A tier of one location.
 pub struct FakeTier {
     pub name: TierName,
@@ -121,6 +135,7 @@ impl Tier for FakeTier {
             }
         };
         let values = self.store.values.borrow();
+        self.world.gates.saw((back, values.get(key.as_str())));
         let Some(entry) = values.get(key.as_str()).and_then(|values| values.iter().rev().nth(back)) else {
             return Ok(None);
         };

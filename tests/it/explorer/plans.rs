@@ -1,0 +1,182 @@
+//! What is explored: who does what, what may go wrong, and how often.
+
+use super::plan::{A, B, BESIDE, Budget, Fault, Key, Named, Plan, Task, get, hard, insist, soft};
+use super::search::{Explored, Violation, explore, simplest};
+use std::fmt::Write as _;
+use std::time::Instant;
+
+const OPS: Key = Key::Ops;
+const TRENDS: Key = Key::Trends;
+
+const fn plan(name: &'static str, before: &'static [Task], tasks: &'static [Task], budget: (u8, u8, u8)) -> Plan {
+    let (switches, times, faults) = budget;
+    Plan { name, before, tasks, faults: &[], spans: &[], budget: Budget { switches, times, faults } }
+}
+
+const PLANS: &[Plan] = &[
+    Plan {
+        faults: &[Fault::PutLost, Fault::OldValue],
+        ..plan("a hard purge overtakes a fill", &[], &[get(A, OPS), hard(A, Named::Route), get(A, OPS)], (2, 1, 1))
+    },
+    plan(
+        "a fill, a follower and a purge",
+        &[],
+        &[get(A, OPS), get(A, OPS), hard(A, Named::Route), get(A, OPS)],
+        (2, 0, 0),
+    ),
+    Plan {
+        faults: &[Fault::OriginFails],
+        ..plan("a follower whose leader fails", &[], &[get(A, OPS), get(A, OPS), get(A, OPS)], (2, 1, 1))
+    },
+    plan(
+        "two keys and a purge of one",
+        &[],
+        &[get(A, TRENDS), get(A, OPS), hard(A, Named::Key), get(A, OPS)],
+        (1, 1, 0),
+    ),
+    Plan {
+        faults: &[Fault::PutLost],
+        ..plan(
+            "a purge of a class elsewhere",
+            &[get(A, OPS)],
+            &[hard(B, Named::Class), get(BESIDE, OPS), get(BESIDE, OPS)],
+            (1, 2, 1),
+        )
+    },
+    Plan {
+        faults: &[Fault::PutLost],
+        ..plan(
+            "a purge beside a renewal of the counters",
+            &[get(A, OPS), get(BESIDE, OPS)],
+            &[get(A, OPS), hard(BESIDE, Named::Route), get(BESIDE, OPS)],
+            (2, 2, 1),
+        )
+    },
+    plan(
+        "hard purges that merge",
+        &[],
+        &[hard(A, Named::Route), get(B, OPS), hard(A, Named::Key), get(B, OPS)],
+        (1, 2, 0),
+    ),
+    plan(
+        "soft purges that merge, and a token",
+        &[get(B, OPS)],
+        &[soft(A, Named::Route), soft(A, Named::Route), insist(B, OPS), get(B, OPS)],
+        (1, 1, 0),
+    ),
+    Plan {
+        spans: &[9_000],
+        ..plan(
+            "soft purges one after the other",
+            &[get(A, OPS)],
+            &[soft(B, Named::Route), soft(B, Named::Route), get(A, OPS)],
+            (0, 3, 0),
+        )
+    },
+    Plan {
+        faults: &[Fault::OriginFails, Fault::OldValue],
+        ..plan(
+            "a soft purge, its renewal and a hard one",
+            &[get(A, OPS)],
+            &[soft(A, Named::Class), get(A, OPS), hard(B, Named::Route), get(A, OPS)],
+            (1, 1, 1),
+        )
+    },
+    Plan {
+        faults: &[Fault::OriginFails, Fault::PutLost],
+        ..plan(
+            "a soft purge whose window ends",
+            &[get(A, OPS), get(B, OPS)],
+            &[soft(A, Named::Route), get(B, OPS), get(B, OPS)],
+            (1, 2, 1),
+        )
+    },
+    Plan {
+        faults: &[Fault::LedgerFails, Fault::AnswerLost],
+        ..plan(
+            "a purge of everything, and the ledger out of reach",
+            &[get(A, OPS), get(A, TRENDS)],
+            &[hard(B, Named::All), get(A, OPS), get(A, TRENDS)],
+            (0, 2, 2),
+        )
+    },
+    Plan {
+        faults: &[Fault::AnswerLost],
+        ..plan(
+            "a purge whose answer is lost, and its repetition",
+            &[get(A, OPS)],
+            &[hard(B, Named::Route), hard(A, Named::Route), get(A, OPS)],
+            (1, 1, 1),
+        )
+    },
+    Plan {
+        faults: &[Fault::Eviction, Fault::OldValue, Fault::PutLost],
+        ..plan(
+            "an eviction, and values of KV that are old",
+            &[get(A, OPS)],
+            &[hard(A, Named::Route), get(B, OPS), get(A, OPS)],
+            (0, 1, 2),
+        )
+    },
+    Plan {
+        faults: &[Fault::Restart, Fault::LedgerLost],
+        ..plan(
+            "a ledger that restarts, with its disk or without",
+            &[get(A, OPS)],
+            &[hard(A, Named::Route), get(A, OPS), hard(A, Named::Route), get(A, OPS)],
+            (0, 1, 1),
+        )
+    },
+    Plan {
+        faults: &[Fault::LedgerLost],
+        ..plan(
+            "a ledger that loses its disk when it was ahead of the clock",
+            &[get(A, OPS)],
+            &[hard(A, Named::Route), hard(A, Named::Route), insist(A, OPS), hard(A, Named::Route), get(A, OPS)],
+            (0, 0, 1),
+        )
+    },
+    Plan {
+        spans: &[150_000],
+        ..plan("a lifetime that ends", &[get(A, OPS)], &[soft(B, Named::All), get(B, OPS), get(A, OPS)], (0, 3, 0))
+    },
+];
+
+/// With `HOTROD_LONG=1`, one more of each.
+fn budget(plan: &Plan) -> Budget {
+    if let Ok(b) = std::env::var("B") {
+        let n: Vec<u8> = b.split(',').map(|n| n.parse().unwrap()).collect();
+        return Budget { switches: n[0], times: n[1], faults: n[2] };
+    }
+    let long = std::env::var("HOTROD_LONG").is_ok_and(|value| value == "1");
+    let more = |number: u8| number + u8::from(long && number > 0);
+    let Budget { switches, times, faults } = plan.budget;
+    Budget { switches: more(switches), times: more(times), faults: more(faults) }
+}
+
+fn shown(plan: &Plan, violation: &Violation) -> String {
+    let mut text = format!("violation: {}: {}\n", plan.name, violation.sentence);
+    for (index, line) in violation.log.iter().enumerate() {
+        _ = writeln!(text, "{:4}. {line}", index + 1);
+    }
+    text
+}
+
+#[test]
+fn no_execution_breaks_a_promise() {
+    for plan in PLANS.iter().filter(|plan| std::env::var("P").map_or(true, |p| plan.name.contains(&p))) {
+        let (budget, began) = (budget(plan), Instant::now());
+        match explore(plan, budget) {
+            Ok(Explored { states, executions, steps, depth }) => {
+                let Budget { switches, times, faults } = budget;
+                let seconds = began.elapsed().as_secs_f64();
+                println!(
+                    "{}: {switches} switches, {times} times, {faults} faults: {states} states, \
+                     {executions} executions, {steps} steps, depth {depth}, {seconds:.1} s",
+                    plan.name
+                );
+            }
+            Err(first) => panic!("{}", shown(plan, &simplest(plan).unwrap_or(first))),
+        }
+    }
+}
