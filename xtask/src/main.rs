@@ -13,6 +13,7 @@ mod fingerprint;
 mod group;
 mod lab;
 mod lock;
+mod mutants;
 mod node;
 mod project;
 mod run;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::build::build;
 use crate::failure::{Failure, Outcome};
+use crate::mutants::mutants;
 use crate::project::Project;
 use crate::run::{command, path_with, say, shown};
 use crate::setup::{Ready, setup};
@@ -24,6 +25,8 @@ enum Work {
     Build,
     /// Hold the Worker to its size.
     Budget,
+    /// Make mistakes that the explorer must find.
+    Mutants,
     /// Run cargo with these arguments.
     Cargo(&'static [&'static str]),
     /// Build the documentation; a warning is a failure.
@@ -58,6 +61,9 @@ const AFTER: &[Step] = &[
     Step { name: "end-to-end tests", work: Work::Cargo(&["test", "-p", "hotrod-edge", "--test", "e2e"]) },
 ];
 
+/// What `test --long` does after that.
+const LONG: &[Step] = &[Step { name: "mutants", work: Work::Mutants }];
+
 /// Runs the fast part.
 pub fn check(project: &Project) -> Outcome {
     run(project, &[CHECK], false)
@@ -65,7 +71,7 @@ pub fn check(project: &Project) -> Outcome {
 
 /// Runs everything.
 pub fn test(project: &Project, long: bool) -> Outcome {
-    run(project, &[BEFORE, CHECK, AFTER], long)
+    run(project, &[BEFORE, CHECK, AFTER, if long { LONG } else { &[] }], long)
 }
 
 /// What earlier steps leave for later ones.
@@ -125,6 +131,7 @@ fn perform(project: &Project, work: &Work, long: bool, found: &mut Found) -> Out
             say(&size.describe());
             size.judge()?;
         }
+        Work::Mutants => mutants(project)?,
         Work::Cargo(args) => cargo(project, args, long, None)?,
         Work::Docs(args) => cargo(project, args, long, Some("-D warnings"))?,
     }
@@ -182,7 +189,7 @@ mod tests {
 
     #[test]
     fn no_two_steps_have_one_name() {
-        let mut names: Vec<_> = [BEFORE, CHECK, AFTER].into_iter().flatten().map(|step| step.name).collect();
+        let mut names: Vec<_> = [BEFORE, CHECK, AFTER, LONG].into_iter().flatten().map(|step| step.name).collect();
         let all = names.len();
         names.sort_unstable();
         names.dedup();

@@ -203,6 +203,10 @@ pub struct Budget {
 }
 
 impl Budget {
+    pub const fn new((switches, times, faults): (u8, u8, u8)) -> Self {
+        Self { switches, times, faults }
+    }
+
     pub fn switch(self) -> Option<Self> {
         Some(Self { switches: self.switches.checked_sub(1)?, ..self })
     }
@@ -221,6 +225,12 @@ impl Budget {
     }
 }
 
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} switches, {} times, {} faults", self.switches, self.times, self.faults)
+    }
+}
+
 /// What is explored: all executions of these tasks within a budget.
 #[derive(Debug)]
 pub struct Plan {
@@ -233,4 +243,6 @@ pub struct Plan {
     /// By so much the clock may move at any time, beside the times at which something turns.
     pub spans: &'static [u64],
     pub budget: Budget,
+    /// With `HOTROD_LONG=1`.
+    pub long: Budget,
 }

@@ -3,6 +3,7 @@
 use super::plan::{Budget, Plan};
 use super::run::{Choice, Run};
 use std::collections::HashMap;
+use std::fmt;
 
 /// What was gone through.
 #[derive(Debug, Default)]
@@ -12,6 +13,25 @@ pub struct Explored {
     pub steps: usize,
     /// Of the longest execution.
     pub depth: usize,
+}
+
+impl Explored {
+    /// Both of them.
+    pub fn and(&self, other: &Self) -> Self {
+        Self {
+            states: self.states + other.states,
+            executions: self.executions + other.executions,
+            steps: self.steps + other.steps,
+            depth: self.depth.max(other.depth),
+        }
+    }
+}
+
+impl fmt::Display for Explored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { states, executions, steps, depth } = self;
+        write!(f, "{states} states, {executions} executions of {depth} steps at most, {steps} steps in all")
+    }
 }
 
 /// An execution that breaks something: its steps, and what it breaks.
@@ -81,8 +101,8 @@ fn told(plan: &'static Plan, budget: Budget, way: &[Place]) -> Vec<String> {
 }
 
 /// The same search within ever greater budgets, so that the first violation is one of few surprises.
-pub fn simplest(plan: &'static Plan) -> Option<Violation> {
-    let Budget { switches, times, faults } = plan.budget;
+pub fn simplest(plan: &'static Plan, budget: Budget) -> Option<Violation> {
+    let Budget { switches, times, faults } = budget;
     let mut budgets: Vec<Budget> = Vec::new();
     for switches in 0..=switches {
         for times in 0..=times {
