@@ -123,8 +123,7 @@ impl Judge {
 /// `newer_than` is a position that the counters must have reached; a copy that has not counts as too old.
 pub async fn judge<P: Ports>(ports: &P, tenant: &Tenant, bounds: Bounds, newer_than: Option<Epoch>) -> Option<Judge> {
     let reached = |snapshot: &Snapshot| newer_than.is_none_or(|position| snapshot.counters.epoch >= position);
-    let own = ports.snapshots().own(tenant);
-    if let Some(Held { snapshot, since }) = &own {
+    if let Some(Held { snapshot, since }) = &ports.snapshots().own(tenant) {
         let now = ports.now();
         let recent = now.0.checked_sub(since.0).is_some_and(|held| held <= bounds.isolate);
         if recent && snapshot.age(now) <= bounds.bound && reached(snapshot) {
@@ -133,10 +132,12 @@ pub async fn judge<P: Ports>(ports: &P, tenant: &Tenant, bounds: Bounds, newer_t
     }
     let shared = ports.snapshots().shared(tenant).await;
     let shared = shared.map_err(|failure| ports.record(Incident::Snapshot, &failure)).ok().flatten();
+    // Read again: another request of this isolate may have asked the ledger in the meantime.
+    let own = ports.snapshots().own(tenant).map(|own| own.snapshot);
     let known = match (shared, own) {
-        (Some(shared), Some(own)) if !shared.is_later_than(&own.snapshot) => Some(own.snapshot),
+        (Some(shared), Some(own)) if !shared.is_later_than(&own) => Some(own),
         (Some(shared), _) => Some(Rc::new(shared)),
-        (None, own) => own.map(|own| own.snapshot),
+        (None, own) => own,
     };
     if let Some(snapshot) = known.as_ref().filter(|snapshot| reached(snapshot)) {
         let age = snapshot.age(ports.now());
