@@ -266,7 +266,7 @@ mod tests {
         let mut line = Line::begin(UnixMillis(1_000));
         let mut global = Line::begin(UnixMillis(900));
         assert!(line.adopt(global.counters(), 60_000, UnixMillis(2_000)));
-        assert_eq!(standing(&line, 1_000), Standing::Current);
+        assert_eq!(standing(&line, 3_000), Standing::Current);
         assert!(!line.adopt(global.counters(), 60_000, UnixMillis(3_000)));
         let invalidated = Standing::Invalidated { since: UnixMillis(9_000) };
         for (mode, at, expected) in [(Mode::Soft, 8_000, invalidated), (Mode::Hard, 18_000, Standing::Purged)] {

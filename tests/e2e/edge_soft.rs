@@ -33,10 +33,15 @@ fn is_invalidated(edge: &Edge, target: &str, fact: &str) {
     edge.get(target).expect(200).hit().detail("edge/invalidated").says(fact).origin_requests(0);
 }
 
+#[track_caller]
+fn wait_until_renewed(edge: &Edge, key: &str, fact: &str) {
+    edge.wait_until("the renewal is stored", |edge| edge.in_cache(key).is_some_and(|body| body.contains(fact)));
+}
+
 /// Waits until the renewal behind an answer is stored: so many answers then came from the origin.
 #[track_caller]
 fn is_renewed(edge: &Edge, target: &str, key: &str, fact: &str, asked: usize) {
-    edge.wait_until("the renewal is stored", |edge| edge.in_cache(key).is_some_and(|body| body.contains(fact)));
+    wait_until_renewed(edge, key, fact);
     edge.get(target).expect(200).hit().detail("edge").says(fact).origin_requests(0);
     assert_eq!(edge.origin.count(target), asked);
 }
@@ -90,6 +95,7 @@ fn a_tag_reaches_what_the_rules_and_what_the_origin_put_it_on() {
     is_invalidated(&edge, SEGMENTS, "old");
     is_invalidated(&edge, SALES, "old");
     edge.get(OPS).expect(200).hit().detail("edge").says("untouched").origin_requests(0);
+    wait_until_renewed(&edge, SALES_KEY, "new");
     is_renewed(&edge, SEGMENTS, SEGMENTS_KEY, "new", 2);
     is_renewed(&edge, SALES, SALES_KEY, "new", 2);
 }
