@@ -31,5 +31,6 @@ mod harness_platform_url;
 mod harness_workerd;
 mod harness_zone;
 mod lab_erase;
+mod lab_everyone;
 mod lab_outbox;
 mod newcomer;

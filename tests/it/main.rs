@@ -3,6 +3,7 @@
 
 mod client;
 mod documents;
+mod everyone;
 mod fakes;
 mod faults;
 mod purges;
