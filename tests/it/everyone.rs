@@ -76,9 +76,9 @@ fn a_purge_for_all_is_in_every_ledger_before_its_receipt_says_that_it_is_in_forc
                 tenant.restart();
             }
             // A purge that the tenant's ledger has just done puts off what it hears of.
-            let heard = incremented + waits;
-            purge_of(&tenant, heard);
-            hear(&tenant, &global, heard);
+            let then = incremented + waits;
+            purge_of(&tenant, then);
+            hear(&tenant, &global, then);
             let counters = Counters::decode(&told(&tenant, arrived)).expect("counters");
             assert_eq!(counters.standing(&OPS, head), Standing::Purged, "{waits}");
             // It is taken over once.
