@@ -11,7 +11,7 @@ use crate::purge::purge_call;
 use crate::zone::{ZONE, ZONE_TOKEN, Zone};
 
 /// The longest that is waited for what is still to do.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 impl Layout {
     /// The deployment purges the caches of this zone.

@@ -40,7 +40,7 @@ const GLOBAL_CALL_MS: u64 = 5_000;
 const PAGE_MS: u64 = 30_000;
 
 /// Does what is due.
-pub async fn run(disk: &SqlDisk, desk: &RefCell<Desk>, env: &Env, config: &Config) -> Result<(), Failure> {
+pub async fn run(disk: &SqlDisk, ledger: &RefCell<Desk>, env: &Env, config: &Config) -> Result<(), Failure> {
     let began = now();
     let legs = disk.due_legs(began, LEGS_AT_ONCE)?;
     let (tags, others): (Vec<Leg>, Vec<Leg>) = legs.into_iter().partition(|leg| leg.kind == Kind::Tag);
@@ -52,7 +52,7 @@ pub async fn run(disk: &SqlDisk, desk: &RefCell<Desk>, env: &Env, config: &Confi
         let done = match leg.kind {
             Kind::Erase => erase(env, &leg).await,
             Kind::List => {
-                let is_listed = desk.borrow_mut().is_listed(disk, now())?;
+                let is_listed = ledger.borrow_mut().is_listed(disk, now())?;
                 list(env, &leg, is_listed).await
             }
             Kind::Zone => hand_over(env, &leg).await,
@@ -60,7 +60,7 @@ pub async fn run(disk: &SqlDisk, desk: &RefCell<Desk>, env: &Env, config: &Confi
         };
         disk.move_leg(&done.unwrap_or_else(|(leg, failure)| failed(leg, None, random_number(), &failure)))?;
     }
-    desk.borrow_mut().forget(disk, now())
+    ledger.borrow_mut().forget(disk, now())
 }
 
 fn failed(leg: Leg, pause: Option<u64>, random: u64, failure: &Failure) -> Leg {

@@ -165,7 +165,7 @@ fn killed_between_the_two_times_it_still_knows_of_the_second() {
     if std::env::var("HOTROD_LONG").is_ok_and(|value| value == "1") {
         // What was being written has landed.
         put(&lab, &kv_key(OPS_KEY), 1, "t");
-        std::thread::sleep(Duration::from_secs(60));
+        std::thread::sleep(Duration::from_mins(1));
         assert_eq!(lab.at("ams").wait_for_leg(&receipt, "erase", "done"), 2);
         assert_eq!(lab.kv.keys(), Vec::<String>::new());
     }

@@ -42,6 +42,7 @@ mod harness_platform_url;
 mod harness_workerd;
 mod harness_zone;
 mod lab_erase;
+mod lab_everyone;
 mod lab_outbox;
 mod lab_purges;
 mod lab_storm;

@@ -5,6 +5,7 @@ mod client;
 mod collapse;
 mod documents;
 mod events;
+mod everyone;
 mod explorer;
 mod fakes;
 mod faults;
