@@ -36,7 +36,7 @@ const ORIGIN_TAKES: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug)]
 pub enum Readers {
     /// So many dashboards, each in one location, which ask for all figures every so often, as browsers do: at once, and
-    /// with the ETags of what they have.
+    /// with the entity tags of what they have.
     Operators {
         /// How many.
         count: usize,
@@ -110,7 +110,7 @@ impl Plan {
         let wait = promised.max().unwrap_or(0).saturating_sub(unix_millis());
         std::thread::sleep(Duration::from_millis(wait));
         let afterwards = client.look_everywhere();
-        Report::new(self, load, &afterwards, counts)
+        Report::new(self, &load, &afterwards, counts)
     }
 }
 

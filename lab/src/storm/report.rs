@@ -45,7 +45,7 @@ pub struct Report {
 
 impl Report {
     /// `afterwards` is what was seen when everything was in force.
-    pub(super) fn new(plan: &Plan, load: Load, afterwards: &[Look], counts: Counts) -> Self {
+    pub(super) fn new(plan: &Plan, load: &Load, afterwards: &[Look], counts: Counts) -> Self {
         let receipts: Vec<&Receipt> = load.receipts().collect();
         let confirmed = load.told.iter().filter(|told| told.status == 202).filter_map(|told| told.receipt.as_ref());
         let ids: BTreeSet<_> = confirmed.map(|receipt| &receipt.id).collect();
