@@ -16,6 +16,7 @@ use serde_json::json;
 pub use report::Report;
 
 use crate::client::Call;
+use crate::harness::wait_until;
 use crate::origin::{Answer, Wait};
 use crate::stored::{Kept, all_kept};
 use crate::stores::Op;
@@ -109,7 +110,7 @@ impl Plan {
         let wait = promised.max().unwrap_or(0).saturating_sub(unix_millis());
         std::thread::sleep(Duration::from_millis(wait));
         let afterwards = client.look_everywhere();
-        Report::new(self, load, &afterwards, counts)
+        Report::new(self, &load, &afterwards, counts)
     }
 }
 
@@ -133,7 +134,7 @@ fn warm(lab: &Lab, locations: &[&str], figures: &[Kept]) {
         for figure in figures {
             let answer = lab.at(location).ask(&Call::get(&figure.target));
             assert_eq!(answer.status, 200, "{}: {}", figure.target, answer.text());
-            lab.at(location).wait_until_kept(&figure.key, &answer.text());
+            wait_until("the location has it", || lab.at(location).in_cache(&figure.key).is_some());
         }
     }
 }
