@@ -150,7 +150,8 @@ impl Emit for Stored {
     fn rust(&self) -> String {
         let Self { key, hot, personal, query, lifetimes, content_type, require, volatile, tags } = self;
         format!(
-            "Stored {{ key: {}, hot: {hot}, personal: {personal}, query: {}, lifetimes: {}, content_type: {}, require: {}, volatile: {}, tags: {} }}",
+            "Stored {{ key: {}, hot: {hot}, personal: {personal}, query: {}, lifetimes: {}, content_type: {}, \
+             require: {}, volatile: {}, tags: {} }}",
             key.rust(),
             list(query),
             lifetimes.rust(),

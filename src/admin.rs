@@ -1,25 +1,23 @@
 //! What the edge answers about itself: its health, and the admin plane under `/cache/`.
 
-use crate::admit::OperatorTokens;
 use crate::answer::Made;
 use crate::config::Misconfigured;
-use crate::invalidate::order;
+use crate::events;
+use crate::invalidate::{order, order_everywhere};
 use crate::key::Tenant;
 use crate::ledger::desk::purged;
 use crate::ledger::order::{Declined, Occasion, Order};
 use crate::names::{field, path};
+use crate::operators::{Caller, Operators};
 use crate::ports::{Incident, Ledger as _, Ports, Request};
 use crate::problem::{Kind, Problem};
-use crate::purge::{self, BODY_GREATEST_LENGTH, Refused, Requested};
+use crate::purge::{self, BODY_GREATEST_LENGTH, Refused, Requested, Tenants};
 use crate::reach;
 use alloc::string::ToString;
 use alloc::vec::Vec;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
-const JSON: &str = "application/json";
-
-/// How many purges a token may ask for in a minute, if nothing else is said of it.
-const PURGES_PER_MINUTE: u32 = 600;
+pub(crate) const JSON: &str = "application/json";
 
 /// `GET /healthz`: that the Worker runs, which version, and what went wrong around it in this isolate.
 ///
@@ -55,25 +53,35 @@ pub fn misconfigured<B>(method: &str, url: &str, wrong: &Misconfigured) -> Made<
 /// # Errors
 /// The problem that is the answer.
 pub async fn call<P: Ports>(ports: &P, asked: &str, request: P::Request) -> Result<Made<P::Body>, Problem> {
+    if let Some(source) = asked.strip_prefix(path::EVENTS) {
+        return events::call(ports, source, request).await;
+    }
     let Some(caller) = ports.config().operators.admit(request.header(field::AUTHORIZATION).as_deref()) else {
-        return Err(OperatorTokens::refusal());
+        return Err(Operators::refusal());
     };
     let tenant = ports.config().access.admit()?;
     match (asked, request.method()) {
-        (path::PURGE, "POST") => purge_call(ports, tenant, &caller, request).await,
+        (path::PURGE, "POST") => purge_call(ports, tenant, caller, request).await,
         (path::PURGE, _) => Err(Problem::new(Kind::Method, "A purge is a POST.").with(field::ALLOW, "POST")),
+        (path::LISTING, "PUT") if caller.is_operator => listing_call(ports, tenant, request).await,
+        (path::LISTING, "PUT") => Err(Problem::new(Kind::Forbidden, "A listing is changed by operators alone.")),
+        (path::LISTING, _) => Err(Problem::new(Kind::Method, "A listing is a PUT.").with(field::ALLOW, "PUT")),
         (asked, method) => match (asked.strip_prefix(path::RECEIPTS), method) {
-            (Some(id), "GET" | "HEAD") => receipt_call(ports, tenant, id, method == "HEAD").await,
-            (Some(_), _) => Err(Problem::new(Kind::Method, "A receipt is read.").with(field::ALLOW, "GET, HEAD")),
-            (None, _) => {
-                Err(Problem::new(Kind::NotFound, "The admin plane has POST /cache/purge and GET /cache/receipts/{id}."))
+            (Some(id), "GET" | "HEAD") => {
+                caller.reaches(tenant).map_err(|sentence| Problem::new(Kind::Forbidden, sentence))?;
+                receipt_call(ports, tenant, id, method == "HEAD").await
             }
+            (Some(_), _) => Err(Problem::new(Kind::Method, "A receipt is read.").with(field::ALLOW, "GET, HEAD")),
+            (None, _) => Err(Problem::new(
+                Kind::NotFound,
+                "The admin plane has POST /cache/purge, POST /cache/events/{source}, GET /cache/receipts/{id} and PUT /cache/listing.",
+            )),
         },
     }
 }
 
 /// A body of at most so many bytes.
-async fn body<R: Request>(request: R, at_most: usize) -> Result<Vec<u8>, Problem> {
+pub(crate) async fn body<R: Request>(request: R, at_most: usize) -> Result<Vec<u8>, Problem> {
     let too_large =
         || Problem::new(Kind::ContentTooLarge, format!("The body has at most {at_most} bytes. Nothing was purged."));
     let declared = request.header(field::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
@@ -88,40 +96,51 @@ async fn body<R: Request>(request: R, at_most: usize) -> Result<Vec<u8>, Problem
 async fn purge_call<P: Ports>(
     ports: &P,
     tenant: &Tenant,
-    caller: &str,
+    caller: &Caller,
     request: P::Request,
 ) -> Result<Made<P::Body>, Problem> {
     let body = body(request, BODY_GREATEST_LENGTH).await?;
     let requested = purge::read(&body, ports.rules(), ports.config(), tenant);
-    let Requested { mode, scopes, dry_run } = requested.map_err(|refused| {
+    let requested = requested.map_err(|refused| {
         let (kind, sentence) = match refused {
             Refused::Unreadable(sentence) => (Kind::BadRequest, sentence),
             Refused::Unprocessable(sentence) => (Kind::Unprocessable, sentence),
         };
         Problem::new(kind, format!("{sentence} Nothing was purged."))
     })?;
+    let permitted = caller.permits(ports.rules(), tenant, &requested);
+    permitted.map_err(|sentence| Problem::new(Kind::Forbidden, format!("{sentence} Nothing was purged.")))?;
+    let Requested { tenants, mode, scopes, dry_run } = requested;
     if dry_run {
         // Nothing is asked or changed for this: it follows from the rules.
-        let keys = reach::keys(ports.rules(), scopes.iter());
+        let keys = reach::keys(ports.rules(), &scopes);
+        let whose = if tenants == Tenants::All { "*" } else { tenant.as_str() };
         let answer = json!({
-            "tenant": tenant.as_str(), "mode": mode.as_str(), "dry_run": true, "purged": purged(&scopes),
+            "tenant": whose, "mode": mode.as_str(), "dry_run": true, "purged": purged(&scopes),
             "keys": keys, "origin_requests": { "at_most_in_each_data_centre": keys },
         });
         return Ok(Made::own(200, JSON, answer.to_string(), false));
     }
-    let occasion = Occasion::Call { by: caller.to_string(), per_minute: PURGES_PER_MINUTE };
-    let answer = order(ports, tenant, &Order { mode, scopes, occasion }).await;
+    let occasion = Occasion::Call { by: caller.name.clone(), per_minute: caller.per_minute };
+    let ordered = Order { mode, scopes, occasion };
+    let answer = match tenants {
+        Tenants::One => order(ports, tenant, &ordered).await,
+        Tenants::All => order_everywhere(ports, &ordered).await,
+    };
     match answer.map_err(|_| not_confirmed())? {
         Ok(done) => Ok(Made::own(202, JSON, done.receipt, false)),
         Err(declined) => Err(declined_problem(declined)),
     }
 }
 
-fn declined_problem(declined: Declined) -> Problem {
+pub(crate) fn declined_problem(declined: Declined) -> Problem {
     match declined {
         Declined::TooMany { retry_after } => {
             Problem::new(Kind::TooMany, "This token has asked for too many purges. Nothing was purged.")
                 .with(field::RETRY_AFTER, retry_after.to_string())
+        }
+        Declined::NotListed => {
+            Problem::new(Kind::Unprocessable, "The tenant is not listed any more. Nothing was purged.")
         }
         Declined::Conflict => Problem::new(
             Kind::Conflict,
@@ -130,8 +149,25 @@ fn declined_problem(declined: Declined) -> Problem {
     }
 }
 
-fn not_confirmed() -> Problem {
+pub(crate) fn not_confirmed() -> Problem {
     Problem::new(Kind::LedgerUnreachable, "The ledger did not confirm the purge, so nothing is promised. Ask again.")
+}
+
+/// Lists the tenant again, or takes it off the list: what is not listed is passed through, and nothing of it is stored.
+async fn listing_call<P: Ports>(ports: &P, tenant: &Tenant, request: P::Request) -> Result<Made<P::Body>, Problem> {
+    let body = body(request, BODY_GREATEST_LENGTH).await?;
+    let read: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let Some(is_listed) = read.get("listed").and_then(Value::as_bool) else {
+        return Err(Problem::new(
+            Kind::Unprocessable,
+            r#"Say {"listed": true} or {"listed": false}. Nothing changed."#,
+        ));
+    };
+    ports.ledger().list(tenant, is_listed).await.map_err(|failure| {
+        ports.record(Incident::Ledger, &failure);
+        not_confirmed()
+    })?;
+    Ok(Made::own(200, JSON, json!({ "tenant": tenant.as_str(), "listed": is_listed }).to_string(), false))
 }
 
 /// What a purge did, by the id of its receipt.

@@ -18,8 +18,6 @@ pub enum Forward {
     Method,
     /// Nothing is stored under this key.
     UriMiss,
-    /// Nothing that is stored can be used, and whether something is does not matter.
-    Miss,
     /// Something fresh may be stored, and the request's semantics do not allow its use.
     Request,
     /// Something is stored, and it is stale.
@@ -34,7 +32,6 @@ impl Forward {
             Self::Bypass => "bypass",
             Self::Method => "method",
             Self::UriMiss => "uri-miss",
-            Self::Miss => "miss",
             Self::Request => "request",
             Self::Stale => "stale",
         }

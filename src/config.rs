@@ -1,9 +1,12 @@
 //! The deployment's settings, read once and judged whole: what is missing or malformed is said in one sentence.
 
-use crate::admit::{Access, OperatorTokens};
+use crate::admit::Access;
 use crate::key::Tenant;
 use crate::names::setting;
+use crate::operators::Operators;
+use crate::rules::Rules;
 use crate::token::TokenSecret;
+use crate::webhook::Webhooks;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -17,18 +20,34 @@ pub struct Config {
     /// The host names that are served, the first of them the deployment's own.
     pub hosts: Vec<String>,
     /// Who may purge.
-    pub operators: OperatorTokens,
+    pub operators: Operators,
     /// By which the origin knows the edge.
     pub origin_secret: String,
     /// With which epoch tokens are signed.
     pub tokens: TokenSecret,
     /// The greatest age of counters that judge, in milliseconds, if the classes' are longer.
     pub snapshot_at_most: Option<u64>,
+    /// The zone whose caches are purged, if there is one.
+    pub zone: Option<Zone>,
+    /// Who may say that something happened.
+    pub webhooks: Webhooks,
+}
+
+/// The zone whose caches are purged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Zone {
+    /// Where.
+    pub url: String,
+    /// With which token: one that may purge the zone's caches, and nothing else.
+    pub token: String,
 }
 
 /// What is wrong with the settings, for whoever deploys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Misconfigured(pub String);
+
+/// Where Cloudflare's API is.
+const ZONE_API: &str = "https://api.cloudflare.com";
 
 impl Config {
     /// Whether the deployment serves this host, in whatever case it is written.
@@ -37,11 +56,11 @@ impl Config {
         self.hosts.iter().any(|served| served.eq_ignore_ascii_case(host))
     }
 
-    /// Reads the settings. `get` answers a variable or secret by its name.
+    /// Reads the settings, as far as they name classes for these rules. `get` answers a variable or secret by its name.
     ///
     /// # Errors
     /// The first setting that is missing or malformed, with what would be right.
-    pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, Misconfigured> {
+    pub fn read(rules: &Rules, get: impl Fn(&str) -> Option<String>) -> Result<Self, Misconfigured> {
         let variable = |name: &str, wants: &str| {
             get(name)
                 .filter(|value| !value.trim().is_empty())
@@ -72,32 +91,42 @@ impl Config {
         };
         Ok(Self {
             access,
-            origin: origin(&variable(setting::ORIGIN, "the origin's address, such as \"https://api.example.com\",")?)?,
-            hosts: hosts(&variable(setting::HOSTS, "the host names to serve, separated by spaces, the deployment's own first,")?)?,
-            operators: OperatorTokens::parse(&secret(setting::OPERATOR_TOKENS_SHA256, "the SHA-256 of each operator's token")?)
-                .ok_or_else(|| {
-                    Misconfigured(format!(
-                        "{} must be one or more SHA-256 digests, each 64 hexadecimal digits, separated by spaces or commas.",
-                        setting::OPERATOR_TOKENS_SHA256
-                    ))
-                })?,
+            origin: origin(
+                &variable(setting::ORIGIN, "the origin's address, such as \"https://api.example.com\",")?,
+                setting::ORIGIN,
+            )?,
+            hosts: hosts(&variable(
+                setting::HOSTS,
+                "the host names to serve, separated by spaces, the deployment's own first,",
+            )?)?,
+            operators: Operators::read(
+                rules,
+                &secret(setting::OPERATOR_TOKENS_SHA256, "the SHA-256 of each operator's token")?,
+                get(setting::PURGE_TOKENS).as_deref().unwrap_or_default(),
+            )
+            .map_err(Misconfigured)?,
             tokens: TokenSecret::new(&secret(setting::EPOCH_SECRET, "a secret of 16 characters or more,")?)
                 .ok_or_else(|| Misconfigured(format!("{} must have 16 characters or more.", setting::EPOCH_SECRET)))?,
             snapshot_at_most: get(setting::SNAPSHOT_AT_MOST_MS).map(|text| millis(&text)).transpose()?,
-            origin_secret: header_value(secret(setting::ORIGIN_SECRET, "the secret that the origin expects in Edge-Secret")?)?,
+            zone: zone(&get)?,
+            webhooks: get(setting::WEBHOOKS)
+                .map_or_else(|| Ok(Webhooks::default()), |text| Webhooks::parse(&text).map_err(Misconfigured))?,
+            origin_secret: header_value(secret(
+                setting::ORIGIN_SECRET,
+                "the secret that the origin expects in Edge-Secret",
+            )?)?,
         })
     }
 }
 
 /// `http://` or `https://` with an authority and nothing else.
-fn origin(text: &str) -> Result<String, Misconfigured> {
+fn origin(text: &str, name: &str) -> Result<String, Misconfigured> {
     let base = text.trim().strip_suffix('/').unwrap_or(text.trim());
     let authority = base.strip_prefix("https://").or_else(|| base.strip_prefix("http://"));
     match authority {
         Some(authority) if is_authority(authority) => Ok(base.to_string()),
         _ => Err(Misconfigured(format!(
-            "{} must be a scheme and a host, such as https://api.example.com, without path or credentials.",
-            setting::ORIGIN
+            "{name} must be a scheme and a host, such as https://api.example.com, without path or credentials."
         ))),
     }
 }
@@ -130,6 +159,33 @@ fn hosts(text: &str) -> Result<Vec<String>, Misconfigured> {
     Ok(hosts)
 }
 
+/// Both of its settings, or none.
+fn zone(get: impl Fn(&str) -> Option<String>) -> Result<Option<Zone>, Misconfigured> {
+    let set = |name: &str| get(name).map(|value| value.trim().to_string()).filter(|value| !value.is_empty());
+    match (set(setting::ZONE_ID), set(setting::ZONE_TOKEN)) {
+        (None, None) => Ok(None),
+        (Some(id), Some(token)) => {
+            let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            if !plain || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+                let (id, token) = (setting::ZONE_ID, setting::ZONE_TOKEN);
+                return Err(Misconfigured(format!(
+                    "{id} must be letters and digits, as the dashboard shows it, and {token} printable ASCII without spaces."
+                )));
+            }
+            let api = set(setting::ZONE_API).unwrap_or_else(|| ZONE_API.to_string());
+            Ok(Some(Zone {
+                url: format!("{}/client/v4/zones/{id}/purge_cache", origin(&api, setting::ZONE_API)?),
+                token,
+            }))
+        }
+        _ => Err(Misconfigured(format!(
+            "{} and {} belong together: set both, or none.",
+            setting::ZONE_ID,
+            setting::ZONE_TOKEN
+        ))),
+    }
+}
+
 fn millis(text: &str) -> Result<u64, Misconfigured> {
     text.trim().parse().ok().filter(|millis| (100..=60_000).contains(millis)).ok_or_else(|| {
         Misconfigured(format!("{} must be whole milliseconds from 100 to 60000.", setting::SNAPSHOT_AT_MOST_MS))
@@ -150,6 +206,7 @@ fn header_value(text: String) -> Result<String, Misconfigured> {
 #[cfg(test)]
 mod tests {
     use super::Config;
+    use crate::rules::compiled;
     use alloc::string::{String, ToString};
 
     const DIGEST: &str = "E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855";
@@ -168,7 +225,7 @@ mod tests {
             let good = GOOD.iter().find(|(other, _)| *other == name).map(|(_, value)| *value);
             if name == changed { value } else { good }.map(str::to_string)
         };
-        Config::read(get).map_err(|wrong| wrong.0)
+        Config::read(compiled(), get).map_err(|wrong| wrong.0)
     }
 
     #[test]
@@ -212,14 +269,18 @@ mod tests {
             ("HOSTS", "*.a"),
             ("OPERATOR_TOKENS_SHA256", "a-token-in-clear"),
             ("OPERATOR_TOKENS_SHA256", DIGEST.trim_start_matches('E')),
+            ("PURGE_TOKENS", "a-token-in-clear"),
             ("ORIGIN_SECRET", "two words"),
             ("EPOCH_SECRET", "fifteen chars.."),
             ("SNAPSHOT_AT_MOST_MS", "99"),
             ("SNAPSHOT_AT_MOST_MS", "1s"),
+            ("ZONE_ID", "abc"),
+            ("ZONE_TOKEN", "abc"),
+            ("WEBHOOKS", "[]"),
         ] {
             let sentence = read(name, Some(value)).unwrap_err();
-            assert!(sentence.starts_with(name), "{sentence}");
-            let secret = ["OPERATOR_TOKENS_SHA256", "ORIGIN_SECRET", "EPOCH_SECRET"].contains(&name);
+            assert!(sentence.contains(name), "{sentence}");
+            let secret = ["OPERATOR_TOKENS_SHA256", "PURGE_TOKENS", "ORIGIN_SECRET", "EPOCH_SECRET"].contains(&name);
             assert!(!(secret && sentence.contains(value)), "{sentence}");
         }
     }

@@ -131,6 +131,7 @@ mod tests {
     use crate::epoch::Epoch;
     use crate::rules::{Bounds, Calendar, Lifetimes, WithoutLedger};
     use crate::time::UnixMillis;
+    use alloc::string::String;
 
     fn head() -> Head {
         Head {
@@ -146,7 +147,7 @@ mod tests {
             digest: "xyz".into(),
             length: 3,
             headers: vec![("content-type".into(), "application/json".into())],
-            marks: "".into(),
+            marks: String::new(),
         }
     }
 

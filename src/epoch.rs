@@ -13,9 +13,9 @@
 //! one line: a head of position `e` has seen exactly the purges up to `e`. So no counter can be forgotten in
 //! a head, and a counter may be folded into a wider one at any time.
 
+use crate::small::Map;
 use crate::time::UnixMillis;
 use crate::validation::digest;
-use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
@@ -150,6 +150,9 @@ pub const SPARSE_AT_MOST: usize = 512;
 /// A soft window is told apart in so many parts: purges that lie closer together count as one, from the first of them.
 const PARTS: u64 = 10;
 
+/// Behind the position in the text of a tenant that is gone.
+const DELISTED: &str = " delisted";
+
 /// So many are kept, whatever the clock does.
 const LONGEST: usize = 16;
 
@@ -197,7 +200,9 @@ pub struct Increment {
 pub struct Counters {
     /// The position: no counter is greater.
     pub epoch: Epoch,
-    purges: BTreeMap<Scope, Purges>,
+    /// The tenant is listed no longer: nothing of it is stored.
+    pub is_delisted: bool,
+    purges: Map<Scope, Purges>,
 }
 
 impl Counters {
@@ -234,12 +239,11 @@ impl Counters {
     /// Purges a scope. `window` is the longest soft window of what it covers, in milliseconds.
     pub fn purge(&mut self, scope: &Scope, mode: Mode, increment: Increment, window: u64) {
         self.epoch = self.epoch.max(increment.epoch);
-        let purges = self.purges.entry(scope.clone()).or_default();
-        match mode {
+        self.purges.change(scope.clone(), |purges| match mode {
             Mode::Soft => purges.invalidate(increment, window),
             Mode::Hard | Mode::Erase => purges.hard = purges.hard.max(increment.epoch),
-        }
-        if self.purges.keys().filter(|scope| matches!(scope, Scope::Key { .. } | Scope::Tag(_))).count()
+        });
+        if self.purges.iter().filter(|(scope, _)| matches!(scope, Scope::Key { .. } | Scope::Tag(_))).count()
             > SPARSE_AT_MOST
         {
             match scope {
@@ -263,17 +267,21 @@ impl Counters {
             }
         }
         self.purges.retain(|scope, _| !narrower(scope));
-        let purges = self.purges.entry(wider.clone()).or_default();
-        purges.hard = purges.hard.max(folded.hard);
-        purges.soft.extend(folded.soft);
+        self.purges.change(wider.clone(), |purges| {
+            purges.hard = purges.hard.max(folded.hard);
+            purges.soft.extend(folded.soft);
+        });
     }
 
-    /// As a ledger answers and a reader keeps them: the position, then a line for each scope, with its hard counter,
+    /// As a ledger answers and a reader keeps them: the position, and whether the tenant is gone; then a line for each scope, with its hard counter,
     /// its soft ones as `before@since` and its text.
     #[must_use]
     pub fn encode(&self) -> String {
         let mut text = self.epoch.to_string();
-        for (scope, purges) in &self.purges {
+        if self.is_delisted {
+            text.push_str(DELISTED);
+        }
+        for (scope, purges) in self.purges.iter() {
             // Writing to a String cannot fail.
             _ = write!(text, "\n{} ", purges.hard);
             for (index, soft) in purges.soft.iter().enumerate() {
@@ -288,7 +296,10 @@ impl Counters {
     #[must_use]
     pub fn decode(text: &str) -> Option<Self> {
         let mut lines = text.split('\n');
-        let mut counters = Self { epoch: Epoch(lines.next()?.parse().ok()?), ..Self::default() };
+        let first = lines.next()?;
+        let listed = first.strip_suffix(DELISTED);
+        let epoch = Epoch(listed.unwrap_or(first).parse().ok()?);
+        let mut counters = Self { epoch, is_delisted: listed.is_some(), ..Self::default() };
         for line in lines {
             let mut words = line.splitn(3, ' ');
             let mut purges = Purges { hard: Epoch(words.next()?.parse().ok()?), soft: Vec::new() };
@@ -297,7 +308,7 @@ impl Counters {
                 let (before, since) = (Epoch(before.parse().ok()?), UnixMillis(since.parse().ok()?));
                 purges.soft.push(Soft { before, since });
             }
-            _ = counters.purges.insert(Scope::parse(words.next()?)?, purges);
+            counters.purges.insert(Scope::parse(words.next()?)?, purges);
         }
         Some(counters)
     }
@@ -481,6 +492,8 @@ mod tests {
             purge(&mut counters, &scope, Mode::Soft, 9_000);
         }
         purge(&mut counters, &Scope::Tag(mark("a tag")), Mode::Soft, 9_000);
+        assert_eq!(Counters::decode(&counters.encode()).as_ref(), Some(&counters));
+        counters.is_delisted = true;
         assert_eq!(Counters::decode(&counters.encode()), Some(counters));
         assert_eq!(Counters::decode("0"), Some(Counters::default()));
     }

@@ -82,15 +82,17 @@ pub struct Unstored<B> {
 }
 
 /// Asks the origin, unless somebody in this isolate is asking the same. `epoch` is the position that was read before;
-/// or why the answer is not stored whatever it is.
+/// or why the answer is not stored whatever it is. `newer_than` is a position that the client knows of.
 pub async fn fill<P: Ports>(
     ports: &P,
     question: &Question,
     stored: &Stored,
     epoch: Result<Epoch, Refusal>,
+    newer_than: Option<Epoch>,
 ) -> Filled<P::Body> {
     let Ok(position) = epoch else { return ask(ports, question, stored, epoch).await };
-    if let Some(flight) = joinable(ports, &question.key, position) {
+    let needed = newer_than.map_or(position, |newer| newer.max(position));
+    if let Some(flight) = joinable(ports, &question.key, needed) {
         return match within(ports, FOLLOWED_MS, ports.flights().landed(flight.handle)).await.flatten() {
             Some(fetched) => Filled::Joined(fetched),
             None => ask(ports, question, stored, epoch).await,

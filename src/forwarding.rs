@@ -71,6 +71,8 @@ pub fn response_edits<R: Response>(response: &R, lane: Lane<'_>, status: &CacheS
     // A 101 says to what the connection is upgraded; on any other answer the field is of the next hop.
     let kept = |name: &&str| *name == field::UPGRADE && response.status() == 101;
     remove.extend(field::HOP_BY_HOP.into_iter().filter(|name| !kept(name)).map(Text::Borrowed));
+    // Only the edge says where its ledger stands.
+    remove.push(Text::Borrowed(field::EPOCH_TOKEN));
     let mut set = vec![
         (field::CACHE_STATUS, status.field_value(response.header(field::CACHE_STATUS).as_deref())),
         (field::CLOUDFLARE_CDN_CACHE_CONTROL, "no-store".to_string()),

@@ -7,9 +7,9 @@ use crate::key::Tenant;
 use crate::ledger::order::{Declined, Done, Occasion, Order};
 use crate::ports::{Failure, Incident, Ledger as _, Ports, within};
 use crate::rules::{Rules, Touches};
+use crate::small::Set;
 use crate::snapshot::{Snapshot, keep, share};
 use crate::target::Target;
-use alloc::collections::BTreeSet;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString as _};
 use serde_json::Value;
@@ -26,9 +26,7 @@ const PUT_BACK_MS: u64 = 100;
 /// The ledger did not confirm it, so nothing is promised.
 pub async fn order<P: Ports>(ports: &P, tenant: &Tenant, order: &Order) -> Result<Result<Done, Declined>, Failure> {
     let asked_at = ports.now();
-    let answer = within(ports, LEDGER_MS, ports.ledger().order(tenant, order)).await;
-    let answer = answer.unwrap_or_else(|| Err(Failure("the ledger took too long".to_string())));
-    let answer = answer.inspect_err(|failure| ports.record(Incident::Ledger, failure))?;
+    let answer = in_time(ports, ports.ledger().order(tenant, order)).await?;
     if let Ok(done) = &answer
         && let Some(counters) = Counters::decode(&done.counters)
     {
@@ -40,14 +38,29 @@ pub async fn order<P: Ports>(ports: &P, tenant: &Tenant, order: &Order) -> Resul
     Ok(answer)
 }
 
+/// Gives an order to the ledger of all tenants, from which theirs take it over.
+///
+/// # Errors
+/// That ledger did not confirm it, so nothing is promised.
+pub async fn order_everywhere<P: Ports>(ports: &P, order: &Order) -> Result<Result<Done, Declined>, Failure> {
+    in_time(ports, ports.ledger().order_everywhere(order)).await
+}
+
+async fn in_time<P: Ports, T>(ports: &P, answer: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let answer = within(ports, LEDGER_MS, answer).await;
+    let answer = answer.unwrap_or_else(|| Err(Failure("the ledger took too long".to_string())));
+    answer.inspect_err(|failure| ports.record(Incident::Ledger, failure))
+}
+
 /// The scopes that rules.toml names as touched by something.
-pub fn touched(rules: &Rules, touches: &Touches) -> BTreeSet<Scope> {
-    let mut scopes = BTreeSet::new();
+#[must_use]
+pub fn touched(rules: &Rules, touches: &Touches) -> Set<Scope> {
+    let mut scopes = Set::new();
     for name in touches.routes.iter() {
-        _ = scopes.insert(Scope::Route(name.to_string()));
+        scopes.insert(Scope::Route(name.to_string()));
     }
     for name in touches.classes.iter() {
-        _ = scopes.insert(Scope::Class(name.to_string()));
+        scopes.insert(Scope::Class(name.to_string()));
     }
     for name in touches.tags.iter() {
         tagged(rules, name, &mut scopes);
@@ -56,11 +69,11 @@ pub fn touched(rules: &Rules, touches: &Touches) -> BTreeSet<Scope> {
 }
 
 /// The scopes of a tag: whatever the origin put it on, and the routes that have it by rule.
-pub fn tagged(rules: &Rules, tag: &str, scopes: &mut BTreeSet<Scope>) {
-    _ = scopes.insert(Scope::Tag(mark(tag)));
+pub fn tagged(rules: &Rules, tag: &str, scopes: &mut Set<Scope>) {
+    scopes.insert(Scope::Tag(mark(tag)));
     for (route, stored) in rules.stored() {
         if stored.tags.iter().any(|name| name == tag) {
-            _ = scopes.insert(Scope::Route(route.name.to_string()));
+            scopes.insert(Scope::Route(route.name.to_string()));
         }
     }
 }
@@ -68,7 +81,7 @@ pub fn tagged(rules: &Rules, tag: &str, scopes: &mut BTreeSet<Scope>) {
 /// What a request that is not safe makes out of date if it succeeds, as far as its target says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {
-    scopes: BTreeSet<Scope>,
+    scopes: Set<Scope>,
 }
 
 impl Write {
@@ -79,7 +92,7 @@ impl Write {
         if matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE") {
             return None;
         }
-        let mut scopes = BTreeSet::new();
+        let mut scopes = Set::new();
         match lane {
             Lane::Live(route) | Lane::Bypass(route) => {
                 if let Some(touches) = &route.invalidates {
@@ -87,7 +100,7 @@ impl Write {
                 }
             }
             Lane::Method(route) => {
-                _ = scopes.insert(match classify(rules, "GET", target) {
+                scopes.insert(match classify(rules, "GET", target) {
                     Classified::Stored(selected) => Scope::Key {
                         route: route.name.to_string(),
                         key: format!("{}{}", selected.stored.key, selected.in_key),
@@ -105,8 +118,14 @@ impl Write {
     /// out of date.
     #[must_use]
     pub fn end(mut self, rules: &Rules, status: u16, groups: Option<&str>) -> Option<Self> {
-        for group in groups.and_then(groups::parse).unwrap_or_default().iter().take(groups::GROUPS_AT_MOST) {
-            tagged(rules, group, &mut self.scopes);
+        let groups = groups.and_then(groups::parse).unwrap_or_default();
+        if groups.len() > groups::GROUPS_AT_MOST {
+            // Too many to be told apart, so it may be anything.
+            self.scopes.insert(Scope::Tenant);
+        } else {
+            for group in &groups {
+                tagged(rules, group, &mut self.scopes);
+            }
         }
         (matches!(status, 200..=399) && !self.scopes.is_empty()).then_some(self)
     }

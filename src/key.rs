@@ -4,7 +4,7 @@
 //! same parts. The text is at the same time the name of the entry in Workers KV.
 
 use crate::rules::{TENANT_GREATEST_LENGTH, Text};
-use alloc::collections::BTreeMap;
+use crate::small::Map;
 use alloc::string::String;
 use core::fmt::{self, Write as _};
 
@@ -30,12 +30,14 @@ impl Tenant {
 
 /// Nominated parameters with their values, in the order of their names. No character of them needs encoding.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Nominated(BTreeMap<Text, String>);
+pub struct Nominated(Map<Text, String>);
 
 impl Nominated {
     /// Adds one. A name that is there already keeps its value.
     pub fn add(&mut self, name: Text, value: String) {
-        _ = self.0.entry(name).or_insert(value);
+        if self.0.get(&name).is_none() {
+            self.0.insert(name, value);
+        }
     }
 }
 
@@ -70,6 +72,12 @@ impl CacheKey {
         &self.text
     }
 
+    /// The tenant's name.
+    #[must_use]
+    pub fn tenant(&self) -> &str {
+        self.text.get(..self.tenant_length).unwrap_or_default()
+    }
+
     /// The key within its tenant: `dashboard:trends:revenue:v1?days=30`.
     #[must_use]
     pub fn logical(&self) -> &str {
@@ -99,6 +107,7 @@ mod tests {
         nominated.add("from".into(), "1".into());
         let key = CacheKey::new(&tenant, "d:x:v1", &nominated);
         assert_eq!(key.as_str(), "a.test/d:x:v1?from=1&to=2");
+        assert_eq!(key.tenant(), "a.test");
         assert_eq!(key.logical(), "d:x:v1?from=1&to=2");
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::cache_status::Forward;
 use crate::classify::Selected;
-use crate::entry::StoredResponse;
+use crate::entry::{Head, StoredResponse};
 use crate::epoch::{Covered, Epoch, Standing};
 use crate::key::{CacheKey, Tenant};
 use crate::ports::{Incident, Ports, Tier as _, TierName};
@@ -60,11 +60,8 @@ pub async fn lookup<P: Ports>(
     let mut lookup = Lookup { judge, usable: None, why: Forward::UriMiss, purged: false, on_error: None };
     loop {
         if let Some((tier, stored)) = found {
-            let unknown = is_unknown(ports, tenant, bounds, &mut lookup.judge, stored.head.epoch).await;
-            let mut known = known(lookup.judge.as_ref(), selected.route, key, &stored, newer_than);
-            if unknown {
-                known.standing = Standing::Purged;
-            }
+            catch_up(ports, tenant, bounds, &mut lookup.judge, &stored.head).await;
+            let known = known(lookup.judge.as_ref(), selected.route, key, &stored, newer_than);
             match reuse(&stored.head, &selected.stored.lifetimes, known, ports.now()) {
                 Reuse::Fresh { age, ttl } => {
                     lookup.usable = Some(Usable { tier, stored, age, ttl, stale: None });
@@ -91,24 +88,17 @@ pub async fn lookup<P: Ports>(
 }
 
 /// A head that is newer than the counters shows that they are behind: they are asked for again, if that was not done
-/// a moment ago. Whether the ledger itself is behind the head: then it has lost purges, and the head counts as purged.
-async fn is_unknown<P: Ports>(
-    ports: &P,
-    tenant: &Tenant,
-    bounds: Bounds,
-    judge: &mut Option<Judge>,
-    head: Epoch,
-) -> bool {
-    let behind = |judge: &Judge| {
-        judge.within && judge.snapshot.counters.epoch < head && judge.snapshot.age(ports.now()) > URGED_MS
+/// a moment ago. If the ledger was asked after the head was made, it has lost its memory, and hears of it at once.
+async fn catch_up<P: Ports>(ports: &P, tenant: &Tenant, bounds: Bounds, judge: &mut Option<Judge>, head: &Head) {
+    let behind = |Judge { snapshot, within, .. }: &Judge| {
+        let is_due = snapshot.age(ports.now()) > URGED_MS || snapshot.asked_at > head.received_at;
+        *within && snapshot.counters.epoch < head.epoch && is_due
     };
-    if !judge.as_ref().is_some_and(behind) {
-        return false;
+    if judge.as_ref().is_some_and(behind)
+        && let Some(renewed) = renew(ports, tenant, bounds, Some(head.epoch)).await
+    {
+        *judge = Some(renewed);
     }
-    let Some(renewed) = renew(ports, tenant, bounds, Some(head)).await else { return false };
-    let unknown = renewed.snapshot.counters.epoch < head;
-    *judge = Some(renewed);
-    unknown
 }
 
 /// What is known of the purges that cover a stored response.

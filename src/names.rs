@@ -16,6 +16,12 @@ pub mod field {
     pub const CACHE_GROUP_INVALIDATION: &str = "cache-group-invalidation";
     /// RFC 9875, section 2.
     pub const CACHE_GROUPS: &str = "cache-groups";
+    /// Of an entry in the Cache API: by which a purge of the zone finds it.
+    pub const CACHE_TAG: &str = "cache-tag";
+    /// The beginning of the tag of a tenant's entries.
+    pub const DATA_TAG: &str = "hotrod-edge-data-";
+    /// The beginning of the tag of a tenant's copied counters.
+    pub const COUNTERS_TAG: &str = "hotrod-edge-counters-";
     /// RFC 9211.
     pub const CACHE_STATUS: &str = "cache-status";
     /// RFC 9213: for any CDN.
@@ -66,14 +72,48 @@ pub mod field {
     pub const UPGRADE: &str = "upgrade";
     /// RFC 9110, section 12.5.5.
     pub const VARY: &str = "vary";
+    /// Standard Webhooks: the id of an event, the same in each attempt.
+    pub const WEBHOOK_ID: &str = "webhook-id";
+    /// Standard Webhooks: signatures of id, time and body, separated by spaces.
+    pub const WEBHOOK_SIGNATURE: &str = "webhook-signature";
+    /// Standard Webhooks: the time of the attempt, in seconds.
+    pub const WEBHOOK_TIMESTAMP: &str = "webhook-timestamp";
     /// RFC 9110, section 11.6.1.
     pub const WWW_AUTHENTICATE: &str = "www-authenticate";
+    /// Chatwoot: the id of a delivery.
+    pub const X_CHATWOOT_DELIVERY: &str = "x-chatwoot-delivery";
+    /// Chatwoot: the signature of time and body.
+    pub const X_CHATWOOT_SIGNATURE: &str = "x-chatwoot-signature";
+    /// Chatwoot: the time of the delivery, in seconds.
+    pub const X_CHATWOOT_TIMESTAMP: &str = "x-chatwoot-timestamp";
     /// A client's token: nothing older than this will do.
     pub const X_NEWER_THAN: &str = "x-newer-than";
     /// Names a request in the logs of edge and origin.
     pub const X_REQUEST_ID: &str = "x-request-id";
     /// The tenant, for the origin. Never taken from a client.
     pub const X_SHOP_DOMAIN: &str = "x-shop-domain";
+    /// Shopify: the signature of the body.
+    pub const X_SHOPIFY_HMAC_SHA256: &str = "x-shopify-hmac-sha256";
+    /// Shopify: the shop, unsigned.
+    pub const X_SHOPIFY_SHOP_DOMAIN: &str = "x-shopify-shop-domain";
+    /// Shopify: what happened, unsigned.
+    pub const X_SHOPIFY_TOPIC: &str = "x-shopify-topic";
+    /// Shopify: the id of a delivery, unsigned.
+    pub const X_SHOPIFY_WEBHOOK_ID: &str = "x-shopify-webhook-id";
+
+    /// All that a webhook is judged by, besides its body.
+    pub const OF_WEBHOOKS: [&str; 10] = [
+        WEBHOOK_ID,
+        WEBHOOK_SIGNATURE,
+        WEBHOOK_TIMESTAMP,
+        X_CHATWOOT_DELIVERY,
+        X_CHATWOOT_SIGNATURE,
+        X_CHATWOOT_TIMESTAMP,
+        X_SHOPIFY_HMAC_SHA256,
+        X_SHOPIFY_SHOP_DOMAIN,
+        X_SHOPIFY_TOPIC,
+        X_SHOPIFY_WEBHOOK_ID,
+    ];
 
     /// Fields that end at each hop (RFC 9110, section 7.6.1), besides those that Connection names.
     pub const HOP_BY_HOP: [&str; 9] = [
@@ -108,8 +148,14 @@ pub mod path {
     pub const ADMIN: &str = "/cache";
     /// Purges.
     pub const PURGE: &str = "/cache/purge";
+    /// Events, each of its source.
+    pub const EVENTS: &str = "/cache/events/";
+    /// Whether a tenant is listed.
+    pub const LISTING: &str = "/cache/listing";
     /// Receipts, each by its id.
     pub const RECEIPTS: &str = "/cache/receipts/";
+    /// Copies of counters in the Cache API.
+    pub const COUNTERS: &str = "/cache/counters/";
     /// Entries in the Cache API. The admin plane answers there, so no client can reach one.
     pub const STORED: &str = "/cache/stored/";
 }
@@ -126,10 +172,20 @@ pub mod setting {
     pub const HOSTS: &str = "HOSTS";
     /// Secret: SHA-256 of each operator's token.
     pub const OPERATOR_TOKENS_SHA256: &str = "OPERATOR_TOKENS_SHA256";
+    /// Secret, may be missing: tokens that may purge within a scope.
+    pub const PURGE_TOKENS: &str = "PURGE_TOKENS";
     /// Secret: sent to the origin as Edge-Secret.
     pub const ORIGIN_SECRET: &str = "ORIGIN_SECRET";
     /// Secret: signs epoch tokens.
     pub const EPOCH_SECRET: &str = "EPOCH_SECRET";
+    /// Secret, may be missing: who may send webhooks, and for which tenants, as JSON.
+    pub const WEBHOOKS: &str = "WEBHOOKS";
+    /// Variable, may be missing: the zone whose caches are purged.
+    pub const ZONE_ID: &str = "ZONE_ID";
+    /// Secret, may be missing: a token that may purge that zone's caches.
+    pub const ZONE_TOKEN: &str = "ZONE_TOKEN";
+    /// Variable, may be missing: where Cloudflare's API is, if not at Cloudflare.
+    pub const ZONE_API: &str = "ZONE_API";
     /// Variable, may be missing: the greatest age of counters that judge, in milliseconds, if the classes' are longer.
     pub const SNAPSHOT_AT_MOST_MS: &str = "SNAPSHOT_AT_MOST_MS";
     /// Binding: Workers KV.

@@ -109,7 +109,7 @@ async fn path<P: Ports>(ports: &P, request: P::Request) -> Result<Served<P>, Pro
     }
     match classified {
         Classified::Health | Classified::Admin => {
-            Ok(admin::call(ports, &target.path.to_string(), request).await?.into())
+            Ok(admin::call(ports, &String::from(target.path), request).await?.into())
         }
         Classified::NotFound => Err(Problem::new(Kind::NotFound, "Nothing is served under this path.")),
         Classified::Refused(refused) => Err(Problem::new(Kind::Query, refused.sentence())),
@@ -187,9 +187,12 @@ async fn from_store<P: Ports>(
 ) -> Result<Served<P>, Problem> {
     let asked = Asked { head: request.method() == "HEAD", if_none_match: request.header(field::IF_NONE_MATCH) };
     let question = Question::new(tenant, selected, url);
-    let by_operator = || ports.config().operators.admit(request.header(field::EDGE_AUTHORIZATION).as_deref()).is_some();
+    let by_operator = || {
+        let caller = ports.config().operators.admit(request.header(field::EDGE_AUTHORIZATION).as_deref());
+        caller.is_some_and(|caller| caller.is_operator)
+    };
     if selected.nocache && by_operator() {
-        let filled = fill(ports, &question, selected.stored, Err(Refusal::NoCacheRequest)).await;
+        let filled = fill(ports, &question, selected.stored, Err(Refusal::NoCacheRequest), None).await;
         return Miss { ports, selected, question, asked, why: Forward::Request, purged: false, on_error: None }
             .answer(filled);
     }
@@ -199,23 +202,24 @@ async fn from_store<P: Ports>(
     let counters = lookup.judge.as_ref().filter(|judge| judge.then != Then::Nothing).map(|judge| {
         (tenant.clone(), Bounds::of(&selected.stored.lifetimes, ports.config().snapshot_at_most), judge.clone())
     });
-    let mut served = match lookup.usable {
-        Some(usable) => {
-            let invalidated = usable.stale.is_some_and(|stale| stale.why == Staleness::Invalidated);
-            let judge = lookup.judge.filter(|_| invalidated);
-            let renewal = judge.map(|judge| Renewal { question: question.clone(), snapshot: judge.snapshot });
-            let mut served = hit(ports, selected, question.key, &asked, usable);
-            served.after.renewal = renewal;
-            served
-        }
-        None => {
-            let forwards = selected.stored.lifetimes.without_ledger == WithoutLedger::Forward;
-            let judge = lookup.judge.filter(|judge| judge.within || !forwards);
-            let epoch = judge.map(|judge| judge.snapshot.counters.epoch).ok_or(Refusal::LedgerUnreachable);
-            let filled = fill(ports, &question, selected.stored, epoch).await;
-            let (why, purged, on_error) = (lookup.why, lookup.purged, lookup.on_error);
-            Miss { ports, selected, question, asked, why, purged, on_error }.answer(filled)?
-        }
+    let is_delisted = lookup.judge.as_ref().is_some_and(|judge| judge.snapshot.counters.is_delisted);
+    let mut served = if is_delisted {
+        let filled = fill(ports, &question, selected.stored, Err(Refusal::NotListed), None).await;
+        Miss { ports, selected, question, asked, why: Forward::Bypass, purged: false, on_error: None }.answer(filled)?
+    } else if let Some(usable) = lookup.usable {
+        let invalidated = usable.stale.is_some_and(|stale| stale.why == Staleness::Invalidated);
+        let judge = lookup.judge.filter(|_| invalidated);
+        let renewal = judge.map(|judge| Renewal { question: question.clone(), snapshot: judge.snapshot });
+        let mut served = hit(ports, selected, question.key, &asked, usable);
+        served.after.renewal = renewal;
+        served
+    } else {
+        let forwards = selected.stored.lifetimes.without_ledger == WithoutLedger::Forward;
+        let judge = lookup.judge.filter(|judge| judge.within || !forwards);
+        let epoch = judge.map(|judge| judge.snapshot.counters.epoch).ok_or(Refusal::LedgerUnreachable);
+        let filled = fill(ports, &question, selected.stored, epoch, newer_than).await;
+        let (why, purged, on_error) = (lookup.why, lookup.purged, lookup.on_error);
+        Miss { ports, selected, question, asked, why, purged, on_error }.answer(filled)?
     };
     served.after.counters = counters;
     Ok(served)
@@ -275,16 +279,12 @@ impl<P: Ports> Miss<'_, P> {
             Filled::Joined(fetched) => Ok(self.made(&fetched, Outcome::Collapsed).into()),
             Filled::Unstored(Unstored { status, fields, body, refusal }) => {
                 // RFC 5861, section 4: these count as errors.
-                match self.on_error.filter(|_| matches!(status, 500 | 502 | 503 | 504)) {
-                    Some(usable) => {
-                        Ok(stale_if_error(self.ports, self.selected, &self.asked, self.why, Some(status), usable))
-                    }
-                    None => {
-                        let outcome = Outcome::Refused(refusal);
-                        let cache_status = CacheStatus::Forwarded { why: self.why, status: Some(status), outcome };
-                        Ok(Made::unstored(status, fields, body, &self.asked, &cache_status).into())
-                    }
+                if let Some(usable) = self.on_error.filter(|_| matches!(status, 500 | 502 | 503 | 504)) {
+                    return Ok(stale_if_error(self.ports, self.selected, &self.asked, self.why, Some(status), usable));
                 }
+                let outcome = Outcome::Refused(refusal);
+                let cache_status = CacheStatus::Forwarded { why: self.why, status: Some(status), outcome };
+                Ok(Made::unstored(status, fields, body, &self.asked, &cache_status).into())
             }
             Filled::Failed(failure) => match self.on_error {
                 Some(usable) => {
@@ -392,7 +392,7 @@ async fn renew_response<P: Ports>(ports: &P, renewal: Renewal) {
     if joinable(ports, &question.key, position).is_some() {
         return;
     }
-    match fill(ports, &question, stored, Ok(position)).await {
+    match fill(ports, &question, stored, Ok(position), None).await {
         Filled::Stored(fetched) => {
             put(ports, Keep::everywhere(ports, &question.key, stored, fetched)).await;
         }

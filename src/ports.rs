@@ -152,6 +152,16 @@ pub trait Ledger {
     /// # Errors
     /// The ledger did not answer; whether it did what it was told is not known.
     async fn order(&self, tenant: &Tenant, order: &Order) -> Result<Result<Done, Declined>, Failure>;
+    /// Gives an order to the ledger of all tenants.
+    ///
+    /// # Errors
+    /// That ledger did not answer; whether it did what it was told is not known.
+    async fn order_everywhere(&self, order: &Order) -> Result<Result<Done, Declined>, Failure>;
+    /// Lists the tenant again, or takes it off the list.
+    ///
+    /// # Errors
+    /// The ledger did not answer.
+    async fn list(&self, tenant: &Tenant, is_listed: bool) -> Result<(), Failure>;
     /// A receipt, as JSON, by its id.
     ///
     /// # Errors

@@ -26,6 +26,8 @@ pub enum Kind {
     Loop,
     /// No valid credential.
     Unauthorized,
+    /// The credential is valid, and does not reach so far.
+    Forbidden,
     /// The method does not exist here.
     Method,
     /// The body cannot be read.
@@ -57,6 +59,7 @@ impl Kind {
             Self::NotFound => (404, "not-found", "Not found"),
             Self::Loop => (508, "loop", "Loop detected"),
             Self::Unauthorized => (401, "unauthorized", "Unauthorized"),
+            Self::Forbidden => (403, "forbidden", "Forbidden"),
             Self::Method => (405, "method", "Method not allowed"),
             Self::BadRequest => (400, "bad-request", "Bad request"),
             Self::Unprocessable => (422, "unprocessable", "Not processed"),

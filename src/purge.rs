@@ -9,8 +9,8 @@ use crate::epoch::{Mode, Scope};
 use crate::invalidate::tagged;
 use crate::key::{Nominated, Tenant};
 use crate::rules::{Parameter, Policy, Route, Rules, Segment, Stored, Text, is_word};
+use crate::small::Set;
 use crate::target::Target;
-use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use serde_json::Value;
@@ -23,13 +23,29 @@ pub const ITEMS_AT_MOST: usize = 1000;
 /// The greatest length of a tag, in characters.
 const TAG_GREATEST_LENGTH: usize = 256;
 
+/// What has to be in the body of a purge of all tenants.
+pub const CONFIRMATION: &str = "all tenants";
+/// Characters of patterns. There are no patterns, so nobody may believe that a tag with one of them is one.
+const OF_PATTERNS: [char; 13] = ['*', '?', '+', '^', '$', '|', '\\', '(', ')', '[', ']', '{', '}'];
+
+/// Whose answers are to be purged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tenants {
+    /// Those of the tenant that is calling.
+    One,
+    /// Those of every tenant of the deployment.
+    All,
+}
+
 /// What is to be purged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Requested {
+    /// Whose.
+    pub tenants: Tenants,
     /// How thoroughly.
     pub mode: Mode,
     /// What.
-    pub scopes: BTreeSet<Scope>,
+    pub scopes: Set<Scope>,
     /// Only say what would happen.
     pub dry_run: bool,
 }
@@ -53,6 +69,7 @@ struct Body {
     urls: Vec<String>,
     all: bool,
     tenant: Option<String>,
+    confirm: Option<String>,
     mode: Option<String>,
     dry_run: bool,
 }
@@ -73,11 +90,31 @@ impl Body {
                 "all" => body.all = value.as_bool().ok_or_else(wrong)?,
                 "dry_run" => body.dry_run = value.as_bool().ok_or_else(wrong)?,
                 "tenant" => body.tenant = Some(value.as_str().ok_or_else(wrong)?.to_string()),
+                "confirm" => body.confirm = Some(value.as_str().ok_or_else(wrong)?.to_string()),
                 "mode" => body.mode = Some(value.as_str().ok_or_else(wrong)?.to_string()),
                 _ => return Err(wrong()),
             }
         }
         Ok(body)
+    }
+
+    /// How many things it names, besides all.
+    fn named(&self) -> usize {
+        self.keys.len() + self.routes.len() + self.tags.len() + self.classes.len() + self.urls.len()
+    }
+
+    /// Whose answers it means.
+    fn tenants(&self, tenant: &Tenant) -> Result<Tenants, String> {
+        match (self.tenant.as_deref(), self.confirm.as_deref()) {
+            (Some("*"), _) if !self.all || self.named() > 0 => {
+                Err("With `\"tenant\": \"*\"` goes `\"all\": true`, and nothing else that is to be purged.".to_string())
+            }
+            (Some("*"), Some(CONFIRMATION)) => Ok(Tenants::All),
+            (Some("*"), _) => Err(format!("A purge of all tenants needs `\"confirm\": \"{CONFIRMATION}\"`.")),
+            (Some(other), _) if other != tenant.as_str() => Err("`tenant` is not one of this deployment.".to_string()),
+            (_, Some(_)) => Err("`confirm` belongs to a purge of all tenants: `\"tenant\": \"*\"`.".to_string()),
+            (_, None) => Ok(Tenants::One),
+        }
     }
 }
 
@@ -99,10 +136,8 @@ pub fn read(body: &[u8], rules: &Rules, config: &Config, tenant: &Tenant) -> Res
     let Some(mode) = Mode::parse(mode) else {
         return unprocessable(format!("Mode `{}` is not known: say `soft`, `hard` or `erase`.", shown(mode)));
     };
-    if body.tenant.as_ref().is_some_and(|other| other != tenant.as_str()) {
-        return unprocessable("`tenant` is not one of this deployment.".to_string());
-    }
-    match body.keys.len() + body.routes.len() + body.tags.len() + body.classes.len() + body.urls.len() {
+    let tenants = body.tenants(tenant).map_err(Refused::Unprocessable)?;
+    match body.named() {
         0 if !body.all => {
             return unprocessable(
                 "It names nothing: give `keys`, `routes`, `tags`, `classes`, `urls`, or `\"all\": true`.".to_string(),
@@ -113,16 +148,16 @@ pub fn read(body: &[u8], rules: &Rules, config: &Config, tenant: &Tenant) -> Res
         }
         _ => {}
     }
-    let mut scopes = BTreeSet::new();
+    let mut scopes = Set::new();
     if body.all {
-        _ = scopes.insert(Scope::Tenant);
+        scopes.insert(Scope::Tenant);
     }
     let named = (body.keys.iter().map(|name| key(rules, name)))
         .chain(body.routes.iter().map(|name| route(rules, name)))
         .chain(body.classes.iter().map(|name| class(rules, name)))
         .chain(body.urls.iter().map(|name| url(rules, config, name)));
     for scope in named {
-        _ = scopes.insert(scope.map_err(Refused::Unprocessable)?);
+        scopes.insert(scope.map_err(Refused::Unprocessable)?);
     }
     for tag in &body.tags {
         // The origin may use any string as a tag, so one that nothing carries cannot be told from a typing error.
@@ -132,9 +167,15 @@ pub fn read(body: &[u8], rules: &Rules, config: &Config, tenant: &Tenant) -> Res
                 shown(tag)
             ));
         }
+        if tag.contains(OF_PATTERNS) || tag.contains("../") {
+            return unprocessable(format!(
+                "Tag `{}` looks like a pattern; a tag is purged by its whole name.",
+                shown(tag)
+            ));
+        }
         tagged(rules, tag, &mut scopes);
     }
-    Ok(Requested { mode, scopes, dry_run: body.dry_run })
+    Ok(Requested { tenants, mode, scopes, dry_run: body.dry_run })
 }
 
 /// A name out of the request, short enough for an answer.

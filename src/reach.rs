@@ -1,7 +1,8 @@
 //! What a purge reaches, and by when: the promise that its receipt makes.
 
 use crate::epoch::{Mode, Scope, mark};
-use crate::rules::{Accepts, Lifetimes, Policy, Route, Rules, Seconds, Stored};
+use crate::rules::{Accepts, Class, Lifetimes, Policy, Route, Rules, Seconds, Stored};
+use crate::small::Set;
 use crate::snapshot::Bounds;
 
 /// The spans that follow from what a purge covers. In milliseconds, but for the last.
@@ -22,14 +23,22 @@ impl Reach {
     /// deployment's own bound on the age of counters.
     #[must_use]
     pub fn of(rules: &Rules, scope: &Scope, at_most: Option<u64>) -> Self {
-        let lifetimes = rules.stored().filter(|(route, _)| touches(scope, route)).map(|(_, stored)| stored.lifetimes);
-        let class = match scope {
-            Scope::Class(name) => rules.class(name).map(|class| &class.policy),
-            Scope::Tenant | Scope::Route(_) | Scope::Key { .. } | Scope::Tag(_) => None,
+        let classes = rules.classes.iter().filter_map(|class| Self::in_class(rules, scope, class, at_most));
+        classes.fold(Self::default(), Self::and)
+    }
+
+    /// Of what a scope covers in one class, if it does.
+    #[must_use]
+    pub fn in_class(rules: &Rules, scope: &Scope, class: &Class, at_most: Option<u64>) -> Option<Self> {
+        let Policy::Store(lifetimes) = &class.policy else { return None };
+        let covers = match scope {
+            Scope::Tenant | Scope::Tag(_) => true,
+            Scope::Class(name) => *name == class.name,
+            Scope::Route(_) | Scope::Key { .. } => {
+                rules.stored().any(|(route, _)| route.class == class.name && touches(scope, route))
+            }
         };
-        let class =
-            class.and_then(|policy| if let Policy::Store(lifetimes) = policy { Some(*lifetimes) } else { None });
-        lifetimes.chain(class).fold(Self::default(), |reach, lifetimes| reach.and(Self::single(&lifetimes, at_most)))
+        covers.then(|| Self::single(lifetimes, at_most))
     }
 
     fn single(lifetimes: &Lifetimes, at_most: Option<u64>) -> Self {
@@ -69,15 +78,15 @@ fn touches(scope: &Scope, route: &Route) -> bool {
 
 /// How many keys the scopes cover, as far as the rules know: a parameter that may be any word counts as one.
 #[must_use]
-pub fn keys<'a>(rules: &Rules, scopes: impl Iterator<Item = &'a Scope> + Clone) -> u64 {
+pub fn keys(rules: &Rules, scopes: &Set<Scope>) -> u64 {
     let covered = |route: &Route, stored: &Stored, scope: &Scope| match scope {
         Scope::Tag(tag) => stored.tags.iter().any(|name| mark(name) == *tag),
         Scope::Key { .. } => false,
         Scope::Tenant | Scope::Class(_) | Scope::Route(_) => touches(scope, route),
     };
-    let whole = |(route, stored): &(&Route, &Stored)| scopes.clone().any(|scope| covered(route, stored, scope));
+    let whole = |(route, stored): &(&Route, &Stored)| scopes.iter().any(|scope| covered(route, stored, scope));
     let of_routes: u64 = rules.stored().filter(whole).map(|(_, stored)| keys_of(stored)).sum();
-    let single = scopes.clone().filter(|scope| match scope {
+    let single = scopes.iter().filter(|scope| match scope {
         Scope::Key { route: name, .. } => !rules.stored().any(|both| both.0.name == *name && whole(&both)),
         Scope::Tenant | Scope::Class(_) | Scope::Route(_) | Scope::Tag(_) => false,
     });

@@ -102,6 +102,8 @@ pub fn reuse(head: &Head, rule: &Lifetimes, known: Knowledge, now: UnixMillis) -
             }
         }
         Standing::Current | Standing::Purged if known.within => Reuse::Fresh { age, ttl },
+        // Whether it is the newer one that the client knows of, nobody can say.
+        Standing::Current | Standing::Purged if known.insisting => on_error(Staleness::Ledger),
         Standing::Current | Standing::Purged => Reuse::WhileRenewed(stale(Staleness::Ledger)),
     }
 }
@@ -113,6 +115,7 @@ mod tests {
     use crate::epoch::{Epoch, Standing};
     use crate::rules::{Bounds, Calendar, Lifetimes, WithoutLedger};
     use crate::time::UnixMillis;
+    use alloc::string::String;
 
     const KNOWN: Knowledge = Knowledge { standing: Standing::Current, within: true, insisting: false };
     const INVALIDATED: Knowledge =
@@ -145,10 +148,10 @@ mod tests {
             period_end: cut.then_some(UnixMillis(70_000)),
             epoch: Epoch(0),
             etag: "W/\"\"".into(),
-            digest: "".into(),
+            digest: String::new(),
             length: 0,
             headers: vec![],
-            marks: "".into(),
+            marks: String::new(),
         };
         assert_eq!(reuse(&head, &rule(without_ledger), known, UnixMillis(now)), expected, "{known:?} at {now}");
     }
@@ -193,6 +196,8 @@ mod tests {
     #[test]
     fn without_the_ledger_the_class_decides() {
         check(UNKNOWN, WithoutLedger::Serve, false, 1_000, Reuse::WhileRenewed(stale(1, 99, Staleness::Ledger)));
+        let insisting = Knowledge { insisting: true, ..UNKNOWN };
+        check(insisting, WithoutLedger::Serve, false, 1_000, Reuse::OnError(stale(1, 99, Staleness::Ledger)));
         check(UNKNOWN, WithoutLedger::Serve, false, 100_000, Reuse::OnError(stale(100, 0, Staleness::Expired)));
         check(UNKNOWN, WithoutLedger::Forward, false, 1_000, Reuse::OnError(stale(1, 99, Staleness::Ledger)));
         check(UNKNOWN, WithoutLedger::Forward, false, 300_000, Reuse::Expired);

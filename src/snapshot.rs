@@ -6,11 +6,11 @@
 
 use crate::epoch::{Counters, Epoch};
 use crate::key::Tenant;
-use crate::ports::{Incident, Ledger as _, Ports, Snapshots as _, Told};
-use crate::rules::Lifetimes;
+use crate::ports::{Failure, Incident, Ledger as _, Ports, Snapshots as _, Told, within};
+use crate::rules::{Lifetimes, Seconds};
 use crate::time::UnixMillis;
 use alloc::rc::Rc;
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 
 /// A copy of a tenant's counters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +80,12 @@ impl Bounds {
     }
 }
 
+/// For so long a reader waits for the ledger's counters, in milliseconds.
+pub const ASKED_MS: u64 = 2000;
+
+/// For so long a data centre's copy is kept, in seconds: no class may use an older one.
+pub const KEPT: Seconds = 3600;
+
 /// At most one renewal in this time, per isolate, is caused by tokens and by heads that are newer than the copy.
 pub const URGED_MS: u64 = 250;
 
@@ -117,17 +123,19 @@ impl Judge {
 /// `newer_than` is a position that the counters must have reached; a copy that has not counts as too old.
 pub async fn judge<P: Ports>(ports: &P, tenant: &Tenant, bounds: Bounds, newer_than: Option<Epoch>) -> Option<Judge> {
     let reached = |snapshot: &Snapshot| newer_than.is_none_or(|position| snapshot.counters.epoch >= position);
-    let own = ports.snapshots().own(tenant);
-    if let Some(Held { snapshot, since }) = &own {
+    let recent = |Held { snapshot, since }: Held| {
         let now = ports.now();
         let recent = now.0.checked_sub(since.0).is_some_and(|held| held <= bounds.isolate);
-        if recent && snapshot.age(now) <= bounds.bound && reached(snapshot) {
-            return Some(Judge::within(snapshot, snapshot.age(now), bounds));
-        }
+        let judges = recent && snapshot.age(now) <= bounds.bound && reached(&snapshot);
+        judges.then(|| Judge::within(&snapshot, snapshot.age(now), bounds))
+    };
+    if let Some(judge) = ports.snapshots().own(tenant).and_then(recent) {
+        return Some(judge);
     }
     let shared = ports.snapshots().shared(tenant).await;
     let shared = shared.map_err(|failure| ports.record(Incident::Snapshot, &failure)).ok().flatten();
-    let known = match (shared, own) {
+    // Looked at only now: another request may have asked meanwhile.
+    let known = match (shared, ports.snapshots().own(tenant)) {
         (Some(shared), Some(own)) if !shared.is_later_than(&own.snapshot) => Some(own.snapshot),
         (Some(shared), _) => Some(Rc::new(shared)),
         (None, own) => own.map(|own| own.snapshot),
@@ -142,6 +150,9 @@ pub async fn judge<P: Ports>(ports: &P, tenant: &Tenant, bounds: Bounds, newer_t
     let asked_lately = |known: &Rc<Snapshot>| URGED_MS.checked_sub(known.age(ports.now()));
     if let Some(pause) = newer_than.and(known.as_ref()).and_then(asked_lately) {
         ports.sleep(pause).await;
+        if let Some(judge) = ports.snapshots().own(tenant).and_then(recent) {
+            return Some(judge);
+        }
     }
     let renewed = renew(ports, tenant, bounds, newer_than).await;
     renewed.or_else(|| known.map(|snapshot| Judge { snapshot, within: false, then: Then::Nothing }))
@@ -149,7 +160,8 @@ pub async fn judge<P: Ports>(ports: &P, tenant: &Tenant, bounds: Bounds, newer_t
 
 /// Asks the ledger, and keeps what it says here. Requests that ask at the same time share one question.
 pub async fn renew<P: Ports>(ports: &P, tenant: &Tenant, bounds: Bounds, at_least: Option<Epoch>) -> Option<Judge> {
-    match ports.ledger().counters(tenant, at_least).await {
+    let told = within(ports, ASKED_MS, ports.ledger().counters(tenant, at_least)).await;
+    match told.unwrap_or_else(|| Err(Failure("the ledger took too long".to_string()))) {
         Ok(Told { snapshot, first }) => {
             let snapshot = Rc::new(snapshot);
             keep(ports, tenant, &snapshot);

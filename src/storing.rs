@@ -54,6 +54,8 @@ pub enum Refusal {
     HeadTooLarge,
     /// It is in more cache groups than can be kept.
     TooManyGroups,
+    /// Its tenant is not listed any more.
+    NotListed,
     /// It was asked for by an operator past the store.
     NoCacheRequest,
 }
@@ -77,6 +79,7 @@ impl Refusal {
             Self::LedgerUnreachable => "ledger",
             Self::HeadTooLarge => "head-too-large",
             Self::TooManyGroups => "groups",
+            Self::NotListed => "not-listed",
             Self::NoCacheRequest => "nocache",
         }
     }

@@ -1,4 +1,4 @@
-//! The development plane: counts, faults and business events.
+//! The development plane: counts, faults, business events and what became of them at the edge.
 
 use axum::{
     Json, Router,
@@ -8,19 +8,18 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
 use crate::{
+    actions::{self, Done},
+    body::{cents, parse, parse_optional},
     envelope::ApiError,
     faults::Armed,
     shop,
     state::State,
-    store::{NewBreach, NewOrder, NewQuantity, Refusal},
+    webhooks::first_attempts,
 };
-
-/// The most that an order may come to.
-const MOST_CENTS: f64 = 100_000_000.0;
 
 /// Routes under `/dev`.
 pub(crate) fn routes() -> Router<State> {
@@ -32,6 +31,7 @@ pub(crate) fn routes() -> Router<State> {
         .route("/dev/orders", post(create_order))
         .route("/dev/inventory", post(set_quantity))
         .route("/dev/sla-breach", post(breach_sla))
+        .route("/dev/events", get(deliveries).post(send_event))
 }
 
 async fn index(Extract(state): Extract<State>) -> Response {
@@ -63,9 +63,11 @@ async fn index(Extract(state): Extract<State>) -> Response {
         "POST /dev/inventory": {"shop": shop, "sku": "the best seller if left out", "quantity": 0},
         "POST /dev/sla-breach": {
             "shop": shop,
-            "order": "the name of an order, such as #HR1001; the newest open one if left out",
+            "order": "the name of an open order, such as #HR1001; the newest if left out",
             "operator": "the name of an operator; the first if left out",
         },
+        "GET /dev/events": "the last 100 events that were sent to the edge, the newest first, with every attempt",
+        "POST /dev/events": {"type": "etl.completed", "data": {"shop_domain": shop}},
     }))
     .into_response()
 }
@@ -124,52 +126,52 @@ struct BreachEvent {
     operator: Option<String>,
 }
 
+/// An event that is sent by hand.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GivenEvent {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    data: Map<String, Value>,
+}
+
 async fn create_order(Extract(state): Extract<State>, body: Bytes) -> Result<Response, ApiError> {
-    let event: OrderEvent = parse_event(&body)?;
+    let event: OrderEvent = parse_optional(&body)?;
     let total_cents = event.total.map(cents).transpose()?;
-    let order = NewOrder { shop: shop_of(&state, event.shop)?, total_cents, at: state.clock.now() };
-    Ok(created(state.store.create_order(order).await?))
+    let shop = shop_of(&state, event.shop)?;
+    Ok(created(actions::create_order(&state, shop, total_cents).await?).await)
 }
 
 async fn set_quantity(Extract(state): Extract<State>, body: Bytes) -> Result<Response, ApiError> {
-    let event: InventoryEvent = parse_event(&body)?;
-    let change = NewQuantity {
-        shop: shop_of(&state, event.shop)?,
-        sku: event.sku,
-        quantity: event.quantity,
-        at: state.clock.now(),
-    };
-    Ok(created(state.store.set_quantity(change).await?.map_err(refused)?))
+    let event: InventoryEvent = parse_optional(&body)?;
+    let shop = shop_of(&state, event.shop)?;
+    Ok(created(actions::set_quantity(&state, shop, event.sku, event.quantity).await?).await)
 }
 
 async fn breach_sla(Extract(state): Extract<State>, body: Bytes) -> Result<Response, ApiError> {
-    let event: BreachEvent = parse_event(&body)?;
-    let breach = NewBreach {
-        shop: shop_of(&state, event.shop)?,
-        order: event.order,
-        operator: event.operator,
-        at: state.clock.now(),
-    };
-    Ok(created(state.store.breach_sla(breach).await?.map_err(refused)?))
+    let event: BreachEvent = parse_optional(&body)?;
+    let shop = shop_of(&state, event.shop)?;
+    Ok(created(actions::breach_sla(&state, shop, event.order, event.operator).await?).await)
 }
 
-fn created<T: Serialize>(created: T) -> Response {
-    #[derive(Serialize)]
-    struct Created<T> {
-        created: T,
-    }
-    (StatusCode::CREATED, Json(Created { created })).into_response()
+async fn created<T: Serialize>(Done { created, events }: Done<T>) -> Response {
+    let body = json!({ "created": created, "events": first_attempts(events).await });
+    (StatusCode::CREATED, Json(body)).into_response()
 }
 
-fn refused(refusal: Refusal) -> ApiError {
-    let sentence = match refusal {
-        Refusal::Sku(sku) => format!("sku: the shop sells no {sku:?}."),
-        Refusal::Order(order) => {
-            format!("order: the shop has no {order:?} without an issue.")
-        }
-        Refusal::Operator(operator) => format!("operator: the shop has no {operator:?}."),
-    };
-    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, sentence)
+async fn deliveries(Extract(state): Extract<State>) -> Json<Value> {
+    Json(json!({ "events": state.webhooks.recent() }))
+}
+
+async fn send_event(Extract(state): Extract<State>, body: Bytes) -> Result<Response, ApiError> {
+    let GivenEvent { kind, mut data } = parse(&body)?;
+    data.entry("shop_domain").or_insert_with(|| state.default_shop().into());
+    let sent = actions::send(&state, &kind, data.into()).ok_or_else(|| {
+        ApiError::new(StatusCode::CONFLICT, "There is no edge to send it to: start the origin with --edge-url.")
+    })?;
+    let body = json!({ "events": first_attempts(vec![sent]).await });
+    Ok((StatusCode::CREATED, Json(body)).into_response())
 }
 
 fn shop_of(state: &State, named: Option<String>) -> Result<String, ApiError> {
@@ -178,47 +180,4 @@ fn shop_of(state: &State, named: Option<String>) -> Result<String, ApiError> {
         Some(shop) if state.has_shop(&shop) => Ok(shop),
         Some(shop) => Err(shop::unknown(&shop)),
     }
-}
-
-/// Money with two decimals as cents.
-fn cents(total: f64) -> Result<i64, ApiError> {
-    let cents = (total * 100.0).round();
-    if !(1.0..=MOST_CENTS).contains(&cents) || (total * 100.0 - cents).abs() > 1e-4 {
-        let sentence = "total: give an amount from 0.01 to 1000000 with at most two decimals.";
-        return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, sentence));
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "it is whole and in range, as just checked")]
-    Ok(cents as i64)
-}
-
-/// A body that need not be there.
-fn parse_event<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, ApiError> {
-    if body.is_empty() {
-        return Ok(T::default());
-    }
-    parse(body)
-}
-
-/// Reads JSON, or says which field is wrong.
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    // A list would be read as the fields in their order.
-    if body.trim_ascii_start().starts_with(b"[") {
-        return Err(ApiError::bad_request("The body is a list: give a JSON object."));
-    }
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let parsed = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let path = error.path().to_string();
-        let error = error.into_inner();
-        if error.is_data() {
-            ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{path}: {error}."))
-        } else {
-            not_json(&error)
-        }
-    })?;
-    deserializer.end().map_err(|error| not_json(&error))?;
-    Ok(parsed)
-}
-
-fn not_json(error: &serde_json::Error) -> ApiError {
-    ApiError::bad_request(format!("The body is not JSON: {error}."))
 }

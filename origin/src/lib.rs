@@ -1,9 +1,11 @@
 //! The reference origin: a dashboard API over real tables, for the edge to stand in front of.
 //!
 //! A request goes through `routes` (counted, then `faults`), is given its `shop`, asks the `store` for
-//! rows, and is answered in an `envelope`. `dev` arms faults and makes business events; `seed` fills an
-//! empty database; `wire` is the connection under it all.
+//! rows, and is answered in an `envelope`. `actions` change the shop, and `webhooks` tell the edge of it;
+//! `dev` does so by hand and arms faults; `seed` fills an empty database; `wire` is the connection under it all.
 
+mod actions;
+mod body;
 mod clock;
 mod dev;
 mod envelope;
@@ -13,6 +15,7 @@ mod seed;
 mod shop;
 mod state;
 mod store;
+mod webhooks;
 mod wire;
 
 use std::{fmt, net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
@@ -24,13 +27,19 @@ use crate::{
     clock::Clock,
     state::State,
     store::{Database, Store},
+    webhooks::Webhooks,
     wire::{Takeover, WireListener},
 };
+
+pub use webhooks::{EdgeUrl, Patience, Secret};
 
 /// The seed that is used when none is given.
 pub const DEFAULT_SEED: u32 = 1932;
 /// The port that is used when none is given.
 pub const DEFAULT_PORT: u16 = 8788;
+
+/// The secret that is used when none is given. The edge knows it in development, and nowhere else.
+pub const DEFAULT_WEBHOOK_SECRET: &str = "whsec_aG90cm9kLWVkZ2UtZGV2ZWxvcG1lbnQtd2ViaG9vay1rZXk=";
 
 /// How long open streams may hold up a stop.
 const GRACE: Duration = Duration::from_secs(1);
@@ -46,11 +55,25 @@ pub struct Config {
     pub now: Option<DateTime<Utc>>,
     /// The database's file; in memory unless given.
     pub db: Option<PathBuf>,
+    /// The edge that is told what changed, if any is.
+    pub edge: Option<EdgeUrl>,
+    /// What it is told is signed with this secret, [`DEFAULT_WEBHOOK_SECRET`] unless given.
+    pub webhook_secret: Option<Secret>,
+    /// How long the edge is given to take it.
+    pub patience: Patience,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { port: DEFAULT_PORT, seed: DEFAULT_SEED, now: None, db: None }
+        Self {
+            port: DEFAULT_PORT,
+            seed: DEFAULT_SEED,
+            now: None,
+            db: None,
+            edge: None,
+            webhook_secret: None,
+            patience: Patience::default(),
+        }
     }
 }
 
@@ -94,7 +117,9 @@ impl Origin {
         let clock = Arc::new(Clock::starting(config.now));
         let store = Store::new(database, Arc::clone(&clock));
         let shops = store.shops().await.map_err(|error| database_error(&config, &error))?;
-        Ok(Self { listener, port, state: State::new(store, clock, shops) })
+        let secret = config.webhook_secret.map_or_else(|| DEFAULT_WEBHOOK_SECRET.parse(), Ok).map_err(StartError)?;
+        let webhooks = Webhooks::new(config.edge, secret, config.patience);
+        Ok(Self { listener, port, state: State::new(store, clock, shops, webhooks) })
     }
 
     /// The port that it listens on.

@@ -1,26 +1,41 @@
 //! The reference origin as a command.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
-use reference_origin::{Config, DEFAULT_PORT, DEFAULT_SEED, Origin};
-use tokio::signal::unix::{SignalKind, signal};
+use reference_origin::{Config, DEFAULT_PORT, DEFAULT_SEED, DEFAULT_WEBHOOK_SECRET, Origin};
+use tokio::{
+    runtime::Runtime,
+    signal::unix::{SignalKind, signal},
+};
 
 enum Command {
-    Run(Config),
+    Run(Box<Config>),
     Help,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// How long the system may take to look up the edge's name, once the origin has stopped.
+const GRACE: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
     let config = match parse(std::env::args().skip(1)) {
-        Ok(Command::Run(config)) => config,
+        Ok(Command::Run(config)) => *config,
         Ok(Command::Help) => {
             println!("{}", help());
             return ExitCode::SUCCESS;
         }
         Err(sentence) => return refuse(&sentence),
     };
+    let runtime = match Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return refuse(&format!("The system gives no threads or no sockets: {error}.")),
+    };
+    let code = runtime.block_on(run(config));
+    runtime.shutdown_timeout(GRACE);
+    code
+}
+
+async fn run(config: Config) -> ExitCode {
     let origin = match Origin::start(config).await {
         Ok(origin) => origin,
         Err(error) => return refuse(&error.to_string()),
@@ -91,10 +106,15 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, String> {
                     ))?);
             }
             "--db" => config.db = Some(value()?.into()),
+            "--edge-url" => config.edge = Some(value()?.parse().map_err(|sentence| format!("--edge-url: {sentence}"))?),
+            "--webhook-secret" => {
+                let given = value()?.parse();
+                config.webhook_secret = Some(given.map_err(|sentence| format!("--webhook-secret: {sentence}"))?);
+            }
             _ => return Err(format!("There is no {argument:?}: see --help.")),
         }
     }
-    Ok(Command::Run(config))
+    Ok(Command::Run(Box::new(config)))
 }
 
 /// A moment, or noon of a day.
@@ -111,11 +131,15 @@ fn help() -> String {
         "A dashboard API over real tables, on 127.0.0.1.
 
 Usage: reference-origin [--port PORT] [--seed NUMBER] [--now MOMENT] [--db FILE]
+                        [--edge-url URL] [--webhook-secret SECRET]
 
-  --port PORT    the port to listen on ({DEFAULT_PORT}); 0 takes any that is free
-  --seed NUMBER  decides every figure ({DEFAULT_SEED}); the same seed and day give the same figures
-  --now MOMENT   starts the clock at a moment, such as 2026-11-20T14:05:00Z, or at noon of a day
-  --db FILE      keeps the database in a file, and what events wrote to it; otherwise it is in memory
-  --help         this text"
+  --port PORT              the port to listen on ({DEFAULT_PORT}); 0 takes any that is free
+  --seed NUMBER            decides every figure ({DEFAULT_SEED}); the same seed and day give the same figures
+  --now MOMENT             starts the clock at a moment, such as 2026-11-20T14:05:00Z, or at noon of a day
+  --db FILE                keeps the database in a file, and what events wrote to it; otherwise it is in memory
+  --edge-url URL           tells the edge at http://HOST:PORT what changed, by Standard Webhooks; otherwise nobody
+  --webhook-secret SECRET  signs what the edge is told: whsec_ and a key in base64
+                           ({DEFAULT_WEBHOOK_SECRET})
+  --help                   this text"
     )
 }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::{clock::Clock, envelope::Envelopes, faults::Faults, store::Store};
+use crate::{clock::Clock, envelope::Envelopes, faults::Faults, store::Store, webhooks::Webhooks};
 
 /// Shared by all requests.
 #[derive(Clone)]
@@ -18,6 +18,7 @@ pub(crate) struct Shared {
     pub(crate) faults: Faults,
     pub(crate) requests: RequestCounts,
     pub(crate) clock: Arc<Clock>,
+    pub(crate) webhooks: Webhooks,
     shops: Vec<String>,
 }
 
@@ -30,14 +31,15 @@ impl std::ops::Deref for State {
 }
 
 impl State {
-    /// State over a store with these shops.
-    pub(crate) fn new(store: Store, clock: Arc<Clock>, shops: Vec<String>) -> Self {
+    /// State over a store with these shops, whose events go out by these webhooks.
+    pub(crate) fn new(store: Store, clock: Arc<Clock>, shops: Vec<String>, webhooks: Webhooks) -> Self {
         Self(Arc::new(Shared {
             store,
             envelopes: Envelopes::new(Arc::clone(&clock)),
             faults: Faults::default(),
             requests: RequestCounts::default(),
             clock,
+            webhooks,
             shops,
         }))
     }

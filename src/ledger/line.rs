@@ -5,9 +5,9 @@
 //! given when the first of them joins: they are promised, and whoever reads the line afterwards finds them done,
 //! whether or not anything woke the ledger in between.
 
-use crate::epoch::{Counters, Epoch, Increment, Mode, Scope};
+use crate::epoch::{Counters, Covered, Epoch, Increment, Mode, Scope, Standing};
 use crate::time::UnixMillis;
-use alloc::string::{String, ToString as _};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
 
@@ -20,6 +20,8 @@ pub struct Line {
     counters: Counters,
     /// When the last increment happened.
     last: Option<UnixMillis>,
+    /// Up to which position of the global ledger its purges are in this line. Nothing, if it was never seen.
+    adopted: Option<Epoch>,
     trailing: Option<Trailing>,
 }
 
@@ -47,7 +49,7 @@ impl Line {
     #[must_use]
     pub fn begin(clock: UnixMillis) -> Self {
         let beyond = UnixMillis(clock.0.saturating_add(2 * MERGED_MS));
-        Self { counters: Counters::begin(beyond), last: None, trailing: None }
+        Self { counters: Counters::begin(beyond), last: None, adopted: None, trailing: None }
     }
 
     /// When the increment that is to come is due.
@@ -77,7 +79,20 @@ impl Line {
     }
 
     /// Does what is due by now, or needed now by somebody who knows of position `at_least`. Whether anything was.
+    ///
+    /// A position that it never had shows that this line has lost its memory and begun anew with its clock behind: it
+    /// goes on beyond that one, with a purge of everything.
     pub fn settle(&mut self, clock: UnixMillis, at_least: Option<Epoch>) -> bool {
+        let happened = self.happen(clock, at_least);
+        let Some(lost) = at_least.filter(|least| self.counters.epoch < *least) else { return happened };
+        self.counters.epoch = lost;
+        let increment = Increment { epoch: self.counters.next(clock), at: clock };
+        self.counters.purge(&Scope::Tenant, Mode::Hard, increment, 0);
+        true
+    }
+
+    /// Does what is to come, if it is due or needed. Whether it was.
+    fn happen(&mut self, clock: UnixMillis, at_least: Option<Epoch>) -> bool {
         let Some(trailing) = &self.trailing else { return false };
         let Increment { epoch, at } = trailing.increment;
         let wanted = at_least.is_some_and(|least| self.counters.epoch < least);
@@ -93,17 +108,40 @@ impl Line {
         true
     }
 
+    /// Takes over what the global ledger purged for all tenants since it was last looked at. Whether there was anything
+    /// to note down. `window` is the longest soft window of all, in milliseconds.
+    pub fn adopt(&mut self, global: &Counters, window: u64, clock: UnixMillis) -> bool {
+        let adopted = self.adopted.replace(global.epoch);
+        // A line that never saw it has begun with a purge of everything, after all that it can have missed.
+        let everything = Covered { class: "", route: "", key: "", marks: "" };
+        let mode = match global.standing(&everything, adopted.unwrap_or(global.epoch)) {
+            Standing::Current => None,
+            Standing::Invalidated { .. } => Some(Mode::Soft),
+            Standing::Purged => Some(Mode::Hard),
+        };
+        if let Some(mode) = mode {
+            _ = self.purge(vec![Purge { mode, scope: Scope::Tenant, window }], clock);
+        }
+        adopted != self.adopted
+    }
+
+    /// Lists the tenant, or takes it off the list.
+    pub fn list(&mut self, is_listed: bool) {
+        self.counters.is_delisted = !is_listed;
+    }
+
     /// What has happened by now.
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    /// As a ledger writes it down: when the last increment happened, the one to come with its purges, a line each,
-    /// then an empty line and the counters.
+    /// As a ledger writes it down: when the last increment happened, the position of the global ledger, the increment to
+    /// come with its purges, a line each, then an empty line and the counters.
     #[must_use]
     pub fn encode(&self) -> String {
-        let mut text = self.last.map_or(0, |last| last.0).to_string();
+        let (last, adopted) = (self.last.map_or(0, |last| last.0), self.adopted.map_or(0, |adopted| adopted.0));
+        let mut text = format!("{last} {adopted}");
         if let Some(Trailing { increment, purges }) = &self.trailing {
             // Writing to a String cannot fail.
             _ = write!(text, " {} {}", increment.epoch, increment.at.0);
@@ -123,7 +161,7 @@ impl Line {
         let mut lines = head.split('\n');
         let mut words = lines.next()?.split(' ');
         let mut number = || words.next().map(|word| word.parse::<u64>().ok());
-        let last = number()??;
+        let (last, adopted) = (number()??, number()??);
         let increment = match (number(), number()) {
             (None, None) => None,
             (epoch, at) => Some(Increment { epoch: Epoch(epoch??), at: UnixMillis(at??) }),
@@ -136,8 +174,9 @@ impl Line {
             purges.push(Purge { mode, scope: Scope::parse(words.next()?)?, window });
         }
         let last = (last > 0).then_some(UnixMillis(last));
+        let adopted = (adopted > 0).then_some(Epoch(adopted));
         let trailing = increment.map(|increment| Trailing { increment, purges });
-        Some(Self { counters: Counters::decode(counters)?, last, trailing })
+        Some(Self { counters: Counters::decode(counters)?, last, adopted, trailing })
     }
 }
 
@@ -208,6 +247,18 @@ mod tests {
     }
 
     #[test]
+    fn a_position_that_it_never_had_is_behind_it_from_then_on() {
+        let mut line = Line::begin(UnixMillis(1_000));
+        purge(&mut line, "other", 1_500);
+        purge(&mut line, "other", 1_600);
+        assert!(line.settle(UnixMillis(1_700), Some(Epoch(9_000))));
+        assert_eq!((standing(&line, 9_000), standing(&line, 9_001)), (Standing::Purged, Standing::Current));
+        assert_eq!((line.counters().epoch, line.due()), (Epoch(9_001), None));
+        assert!(!line.settle(UnixMillis(1_700), Some(Epoch(9_001))));
+        assert_eq!(purge(&mut line, "ops", 5_000), (9_002, 5_000));
+    }
+
+    #[test]
     fn a_clock_that_runs_back_makes_nothing_wait() {
         let mut line = Line::begin(UnixMillis(1_000));
         purge(&mut line, "ops", 500_000);
@@ -219,6 +270,24 @@ mod tests {
     }
 
     #[test]
+    fn what_was_purged_for_all_tenants_is_taken_over_once() {
+        let mut line = Line::begin(UnixMillis(1_000));
+        let mut global = Line::begin(UnixMillis(900));
+        assert!(line.adopt(global.counters(), 60_000, UnixMillis(2_000)));
+        assert_eq!(standing(&line, 3_000), Standing::Current);
+        assert!(!line.adopt(global.counters(), 60_000, UnixMillis(3_000)));
+        let invalidated = Standing::Invalidated { since: UnixMillis(9_000) };
+        for (mode, at, expected) in [(Mode::Soft, 8_000, invalidated), (Mode::Hard, 18_000, Standing::Purged)] {
+            global.purge(vec![Purge { mode, scope: Scope::Tenant, window: 0 }], UnixMillis(at));
+            assert!(line.adopt(global.counters(), 60_000, UnixMillis(at + 1_000)));
+            assert_eq!(standing(&line, at + 999), expected);
+            assert_eq!(standing(&line, at + 1_000), Standing::Current);
+            assert!(!line.adopt(global.counters(), 60_000, UnixMillis(at + 5_000)));
+            assert_eq!(Line::decode(&line.encode()).as_ref(), Some(&line));
+        }
+    }
+
+    #[test]
     fn a_line_survives_being_written_and_read() {
         let mut line = Line::begin(UnixMillis(1_000));
         assert_eq!(Line::decode(&line.encode()).as_ref(), Some(&line));
@@ -226,7 +295,7 @@ mod tests {
             purge(&mut line, &format!("ops{at}"), at);
             assert_eq!(Line::decode(&line.encode()).as_ref(), Some(&line));
         }
-        for text in ["", "0", "1 2\n\n0", "1 2 3 \n\n", "1 2 3\nx\n\n0", "1\nsoft 1\n\n0", "x\n\n0"] {
+        for text in ["", "0", "1\n\n0", "1 2 3\n\n0", "1 2 3 4 \n\n", "1 2 3 4\nx\n\n0", "1 2\nsoft 1\n\n0", "x\n\n0"] {
             assert_eq!(Line::decode(text), None, "{text:?}");
         }
     }

@@ -4,5 +4,7 @@
 //! a disk and a way to call. Natively the same code runs on a disk in memory.
 
 pub mod desk;
+pub mod erase;
 pub mod line;
 pub mod order;
+pub mod outbox;

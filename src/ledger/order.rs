@@ -1,7 +1,7 @@
 //! What a ledger is told to purge, and what it answers, as they go over the wire.
 
 use crate::epoch::{Mode, Scope};
-use alloc::collections::BTreeSet;
+use crate::small::Set;
 use alloc::string::{String, ToString as _};
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ pub struct Order {
     /// How thoroughly.
     pub mode: Mode,
     /// What.
-    pub scopes: BTreeSet<Scope>,
+    pub scopes: Set<Scope>,
     /// Why.
     pub occasion: Occasion,
 }
@@ -36,6 +36,8 @@ pub enum Occasion {
         digest: String,
         /// A message of another id and the same digest is a repeat as well.
         by_digest: bool,
+        /// The tenant is gone: it is listed no longer.
+        delists: bool,
     },
     /// A request that was not safe succeeded.
     Write,
@@ -46,6 +48,8 @@ pub enum Occasion {
 pub enum Declined {
     /// A message of this id came before, and was another one.
     Conflict,
+    /// The tenant is not listed any more.
+    NotListed,
     /// The token asked for too much.
     TooMany {
         /// When it may ask again, in seconds.
@@ -71,9 +75,9 @@ impl Order {
         let scopes: Value = self.scopes.iter().map(Scope::to_string).collect();
         let occasion = match &self.occasion {
             Occasion::Call { by, per_minute } => json!({ "by": by, "per_minute": per_minute }),
-            Occasion::Event { source, id, digest, by_digest } => {
-                json!({ "source": source, "id": id, "digest": digest, "by_digest": by_digest })
-            }
+            Occasion::Event { source, id, digest, by_digest, delists } => json!({
+                "source": source, "id": id, "digest": digest, "by_digest": by_digest, "delists": delists,
+            }),
             Occasion::Write => json!({}),
         };
         json!({ "mode": self.mode.as_str(), "scopes": scopes, "occasion": occasion }).to_string()
@@ -83,9 +87,9 @@ impl Order {
     #[must_use]
     pub fn decode(text: &str) -> Option<Self> {
         let read: Value = serde_json::from_str(text).ok()?;
-        let mut scopes = BTreeSet::new();
+        let mut scopes = Set::new();
         for scope in read.get("scopes")?.as_array()? {
-            _ = scopes.insert(Scope::parse(scope.as_str()?)?);
+            scopes.insert(Scope::parse(scope.as_str()?)?);
         }
         let occasion = read.get("occasion")?;
         let word = |name: &str| occasion.get(name).and_then(Value::as_str).map(String::from);
@@ -97,6 +101,7 @@ impl Order {
                 id: word("id")?,
                 digest: word("digest")?,
                 by_digest: occasion.get("by_digest")?.as_bool()?,
+                delists: occasion.get("delists")?.as_bool()?,
             },
             (None, None) => Occasion::Write,
         };
@@ -112,6 +117,7 @@ pub fn encode_answer(answer: &Result<Done, Declined>) -> String {
             json!({ "receipt": receipt, "is_repeat": is_repeat, "counters": counters })
         }
         Err(Declined::Conflict) => json!({ "declined": "conflict" }),
+        Err(Declined::NotListed) => json!({ "declined": "not-listed" }),
         Err(Declined::TooMany { retry_after }) => json!({ "declined": "too-many", "retry_after": retry_after }),
     }
     .to_string()
@@ -129,6 +135,7 @@ pub fn decode_answer(text: &str) -> Option<Result<Done, Declined>> {
             counters: text("counters")?,
         }),
         Some("conflict") => Err(Declined::Conflict),
+        Some("not-listed") => Err(Declined::NotListed),
         Some("too-many") => {
             Err(Declined::TooMany { retry_after: u32::try_from(read.get("retry_after")?.as_u64()?).ok()? })
         }
@@ -144,8 +151,8 @@ mod tests {
     #[test]
     fn an_order_survives_the_wire() {
         let call = Occasion::Call { by: "ci".into(), per_minute: 60 };
-        let event =
-            Occasion::Event { source: "shopify".into(), id: "i \"d".into(), digest: "abc".into(), by_digest: true };
+        let (source, id, digest) = ("shopify".into(), "i \"d".into(), "abc".into());
+        let event = Occasion::Event { source, id, digest, by_digest: true, delists: false };
         for occasion in [call, event, Occasion::Write] {
             for mode in [Mode::Soft, Mode::Hard, Mode::Erase] {
                 let key = Scope::Key { route: "ops".into(), key: "d:ops:v1".into() };
@@ -162,7 +169,9 @@ mod tests {
     #[test]
     fn an_answer_survives_the_wire() {
         let done = Done { receipt: r#"{"id":"1"}"#.into(), is_repeat: true, counters: "1\n2  tenant".into() };
-        for answer in [Ok(done), Err(Declined::Conflict), Err(Declined::TooMany { retry_after: 7 })] {
+        for answer in
+            [Ok(done), Err(Declined::Conflict), Err(Declined::NotListed), Err(Declined::TooMany { retry_after: 7 })]
+        {
             assert_eq!(decode_answer(&encode_answer(&answer)), Some(answer));
         }
         for text in ["", "{}", "5", r#"{"declined":"x"}"#, r#"{"declined":"too-many"}"#] {

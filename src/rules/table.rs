@@ -151,6 +151,7 @@ pub enum Segment {
 
 /// What becomes of a request for a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all routes are stored, and the table is constant")]
 pub enum Disposition {
     /// Goes to the origin, both ways as it stands; the answer says `no-store`.
     Live,

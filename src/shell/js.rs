@@ -16,6 +16,11 @@ extern "C" {
     /// `options`: `{ expirationTtl, metadata }`.
     #[wasm_bindgen(method, catch)]
     pub fn put(this: &KvNamespace, key: &str, value: &JsValue, options: &JsValue) -> Result<Promise, JsValue>;
+    /// `options`: `{ prefix, limit, cursor }`. Answers `{ keys: [{ name, metadata }], list_complete, cursor }`.
+    #[wasm_bindgen(method, catch)]
+    pub fn list(this: &KvNamespace, options: &JsValue) -> Result<Promise, JsValue>;
+    #[wasm_bindgen(method, catch)]
+    pub fn delete(this: &KvNamespace, key: &str) -> Result<Promise, JsValue>;
 }
 
 /// A member of an object. What cannot be read is undefined.

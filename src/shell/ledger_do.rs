@@ -1,161 +1,228 @@
-//! The ledger of a tenant: one Durable Object that keeps the counters in SQLite, and the way to it.
+//! The ledger of a tenant: one Durable Object, at whose desk the calls arrive. That of all tenants is another one of
+//! the same class, under a name that no tenant can have.
 
-use super::body::text_of;
-use super::js::{failure, get};
-use super::ports::now;
-use crate::epoch::{Counters, Epoch, Scope};
+use super::disk::SqlDisk;
+use super::errands;
+use super::ledgers::call_global;
+use super::ports::{config, now, random};
+use crate::config::Config;
+use crate::epoch::Epoch;
 use crate::key::Tenant;
-use crate::names::setting;
-use crate::ports::{self, Failure};
-use alloc::collections::BTreeSet;
-use alloc::string::{String, ToString};
-use core::cell::RefCell;
-use serde_json::Value;
-use wasm_bindgen::{JsCast as _, JsValue};
-use worker::wasm_bindgen_futures::JsFuture;
-use worker::web_sys::{self, RequestInit};
-use worker::worker_sys::DurableObjectNamespace;
-use worker::{DurableObject, Env, Error, Method, Request, Response, Result, SqlStorage, State, durable_object};
+use crate::ledger::desk::{Desk, Disk as _, GLOBAL_MS, Terms};
+use crate::ledger::order::{Order, encode_answer};
+use crate::ledger::outbox::{COLLECTED_MS, Kind, Leg, State};
+use crate::ports::Failure;
+use crate::rules::compiled;
+use crate::time::UnixMillis;
+use alloc::string::{String, ToString as _};
+use core::cell::{Cell, RefCell};
+use wasm_bindgen::JsValue;
+use worker::js_sys::Date;
+use worker::{DurableObject, Env, Error, Method, Request, Response, Result, ScheduledTime, Storage, durable_object};
 
-const COUNTERS: &str = "/counters";
-const PURGE: &str = "/purge";
+/// The name of the ledger of all tenants.
+pub const GLOBAL: &str = "~";
 
-/// The counters of one tenant.
+/// Counters: `GET /counters/{ledger}/{position that must have been reached}`.
+pub const COUNTERS: &str = "counters";
+/// An order: `POST /orders/{ledger}`.
+pub const ORDERS: &str = "orders";
+/// A receipt: `GET /receipts/{ledger}/{id}`.
+pub const RECEIPTS: &str = "receipts";
+/// Whether the tenant is listed: `POST /listing/{ledger}`, with `true` or `false`.
+pub const LISTING: &str = "listing";
+/// At the global ledger, tags to be purged from the zone: `POST /tags/~/{id of the receipt}`, a line each.
+pub const TAGS: &str = "tags";
+/// At the global ledger, how far it is with them: `GET /legs/~/{id of the receipt}`.
+pub const LEGS: &str = "legs";
+/// At the global ledger, whether a tenant is listed: `POST /tenants/~/{tenant}`, with `true` or `false`.
+pub const TENANTS: &str = "tenants";
+
+/// For so long a question for counters waits for the global ledger, in milliseconds.
+const HEARD_MS: u64 = 1_000;
+/// For so long an order does: less than whoever gives one waits.
+const ORDER_HEARD_MS: u64 = 300;
+/// While what was heard still holds, the global ledger is asked once in so long, in milliseconds.
+const ASK_AGAIN_MS: u64 = 5_000;
+
+/// The counters of one tenant, the receipts of what moved them, and what is still to do for that.
 #[durable_object]
 pub struct Ledger {
-    sql: SqlStorage,
-    /// What is on disk; nothing until it was read, or when a write failed half way.
-    counters: RefCell<Option<Counters>>,
+    storage: Storage,
+    env: Env,
+    disk: SqlDisk,
+    desk: RefCell<Desk>,
+    /// When the global ledger was last heard of.
+    heard: Cell<Option<UnixMillis>>,
+    /// When it was last asked.
+    asked: Cell<Option<UnixMillis>>,
+    /// When the alarm is set to ring.
+    alarm: Cell<Option<UnixMillis>>,
+    /// Whether it was looked at since the object was started, or since the alarm last failed.
+    has_looked: Cell<bool>,
 }
 
 impl DurableObject for Ledger {
-    fn new(state: State, _env: Env) -> Self {
-        Self { sql: state.storage().sql(), counters: RefCell::new(None) }
+    fn new(state: worker::State, env: Env) -> Self {
+        let storage = state.storage();
+        let disk = SqlDisk::new(storage.sql());
+        Self {
+            storage,
+            env,
+            disk,
+            desk: RefCell::default(),
+            heard: Cell::new(None),
+            asked: Cell::new(None),
+            alarm: Cell::new(None),
+            has_looked: Cell::new(false),
+        }
     }
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
-        let answer = match (request.method(), request.path().as_str()) {
-            (Method::Get, COUNTERS) => serde_json::to_string(&self.read()?)?,
-            (Method::Post, PURGE) => {
-                let scopes = read_scopes(&request.text().await?).ok_or_else(|| unreadable("a purge"))?;
-                serde_json::to_string(&self.purge(&scopes)?)?
-            }
-            _ => return Response::error("not a call of the ledger", 404),
-        };
-        Response::ok(answer)
+        let path = request.path();
+        let mut parts = path.trim_start_matches('/').splitn(3, '/');
+        let (name, ledger, rest) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default(), parts.next());
+        let body = if request.method() == Method::Post { request.text().await? } else { String::new() };
+        if !self.has_looked.replace(true) {
+            self.set_alarm().await?;
+        }
+        let answer = self.answer(name, ledger, rest.unwrap_or_default(), &body).await;
+        let Some(text) = answer.map_err(error)? else { return Response::error("there is no such thing", 404) };
+        Response::ok(text)
     }
+
+    async fn alarm(&self) -> Result<Response> {
+        self.alarm.set(None);
+        // The runtime rings again a few times after a failure. Behind those, the next call sets the alarm.
+        self.has_looked.set(false);
+        let config = config(&self.env).map_err(|wrong| Error::RustError(wrong.0))?;
+        errands::run(&self.disk, &self.desk, &self.env, &config).await.map_err(error)?;
+        self.set_alarm().await?;
+        self.has_looked.set(true);
+        Response::empty()
+    }
+}
+
+fn error(failure: Failure) -> Error {
+    Error::RustError(failure.0)
 }
 
 impl Ledger {
-    fn read(&self) -> Result<Counters> {
-        if let Some(counters) = self.counters.borrow().as_ref() {
-            return Ok(counters.clone());
-        }
-        self.sql.exec(
-            "CREATE TABLE IF NOT EXISTS counter (scope TEXT PRIMARY KEY, route TEXT, epoch INTEGER NOT NULL)",
-            None,
-        )?;
-        let mut counters = Counters::default();
-        for row in self.sql.exec_raw("SELECT scope, epoch FROM counter", None)? {
-            let row = row?;
-            let scope = get(&row, "scope").as_string().unwrap_or_default();
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "written below, from a whole number"
-            )]
-            let epoch = get(&row, "epoch").as_f64().map(|epoch| Epoch(epoch as u64));
-            let epoch = epoch.ok_or_else(|| unreadable("a counter on disk"))?;
-            let scope = Scope::parse(&scope).ok_or_else(|| unreadable("a counter on disk"))?;
-            counters.restore(scope, epoch);
-        }
-        if counters == Counters::default() {
-            counters = Counters::begin(now());
-            for (scope, epoch) in counters.rows() {
-                self.write(scope, epoch)?;
+    /// Answers a call. Nothing is awaited between what one call writes, so that it becomes durable together; and the
+    /// runtime keeps the answer back until it is.
+    async fn answer(
+        &self,
+        name: &str,
+        ledger: &str,
+        rest: &str,
+        body: &str,
+    ) -> core::result::Result<Option<String>, Failure> {
+        let config = config(&self.env).map_err(|wrong| Failure(wrong.0))?;
+        let tenant = Tenant::new(ledger);
+        match name {
+            COUNTERS => {
+                if let Some(tenant) = &tenant {
+                    self.hear(&config, tenant, HEARD_MS).await?;
+                }
+                let at_least = rest.parse().ok().map(Epoch);
+                self.desk.borrow_mut().counters(&self.disk, now(), at_least).map(Some)
             }
+            ORDERS => {
+                let order = Order::decode(body);
+                let order = order.ok_or_else(|| Failure("an order that this version does not know".to_string()))?;
+                let heard = match &tenant {
+                    Some(tenant) => self.hear(&config, tenant, ORDER_HEARD_MS).await,
+                    None => Ok(()),
+                };
+                let id = format!("{ledger}~{}", random());
+                let terms = terms(&config, tenant.as_ref());
+                let mut answer = self.desk.borrow_mut().order(&self.disk, terms, &order, &id, now())?;
+                if let (Err(_), Ok(done)) = (heard, &mut answer) {
+                    // They may lack what was purged for all tenants, so nobody is to judge by them.
+                    done.counters.clear();
+                }
+                self.set_alarm().await.map_err(|error| Failure(error.to_string()))?;
+                Ok(Some(encode_answer(&answer)))
+            }
+            RECEIPTS => self.receipt(rest).await,
+            LISTING => {
+                self.desk.borrow_mut().list(&self.disk, ledger, body == "true", now())?;
+                self.set_alarm().await.map_err(|error| Failure(error.to_string()))?;
+                Ok(Some(String::new()))
+            }
+            TAGS => {
+                if self.disk.legs(rest)?.is_empty() {
+                    for tag in body.split(' ') {
+                        self.disk.write_leg(&Leg::new(rest, Kind::Tag, tag.to_string(), now(), COLLECTED_MS))?;
+                    }
+                }
+                self.set_alarm().await.map_err(|error| Failure(error.to_string()))?;
+                Ok(Some(String::new()))
+            }
+            LEGS => {
+                let legs = self.disk.legs(rest)?;
+                let some = |state| legs.iter().any(|leg| leg.state == state);
+                let state = [State::Waiting, State::GivenUp].into_iter().find(|state| some(*state));
+                Ok((!legs.is_empty()).then(|| state.unwrap_or(State::Done).as_str().to_string()))
+            }
+            TENANTS => self.disk.list(rest, body == "true").map(|()| Some(String::new())),
+            _ => Ok(None),
         }
-        self.counters.replace(Some(counters.clone()));
-        Ok(counters)
     }
 
-    /// Purges, and writes down what moved. The runtime keeps the answer back until it is on disk.
-    fn purge(&self, scopes: &BTreeSet<Scope>) -> Result<Epoch> {
-        let mut counters = self.read()?;
-        let epoch = counters.purge(scopes, now());
-        // If a write fails, what is on disk decides: it is read again. A counter that moved too far only purges more.
-        self.counters.replace(None);
-        for (scope, _) in counters.rows().filter(|(_, moved)| *moved == epoch) {
-            self.write(scope, epoch)?;
-        }
-        self.counters.replace(Some(counters));
-        Ok(epoch)
+    /// A receipt. What the global ledger does for it is asked there.
+    async fn receipt(&self, id: &str) -> core::result::Result<Option<String>, Failure> {
+        errands::settle_handed_over(&self.disk, &self.env, id).await?;
+        self.desk.borrow().receipt(&self.disk, id)
     }
 
-    fn write(&self, scope: &Scope, epoch: Epoch) -> Result<()> {
-        let route = match scope {
-            Scope::Route(name) => {
-                self.sql.exec_raw("DELETE FROM counter WHERE route = ?", vec![JsValue::from(name.as_str())])?;
-                JsValue::NULL
+    /// Takes over what was purged for all tenants. What was heard less than half of the time ago that is promised is
+    /// good enough; so is, within that time, what somebody is asking for or lately asked for in vain.
+    async fn hear(&self, config: &Config, tenant: &Tenant, patience: u64) -> core::result::Result<(), Failure> {
+        let asked_at = now();
+        let within =
+            |since: &Cell<Option<UnixMillis>>, most| since.get().is_some_and(|at| asked_at.0.abs_diff(at.0) < most);
+        let holds = within(&self.heard, GLOBAL_MS);
+        if within(&self.heard, GLOBAL_MS / 2) || holds && within(&self.asked, ASK_AGAIN_MS) {
+            return Ok(());
+        }
+        self.asked.set(Some(asked_at));
+        let heard = call_global(&self.env, &format!("/{COUNTERS}/{GLOBAL}/"), None, patience).await;
+        match heard {
+            Ok(counters) => {
+                let counters = counters.unwrap_or_default();
+                self.desk.borrow_mut().adopt(&self.disk, terms(config, Some(tenant)), &counters, now())?;
+                self.heard.set(Some(asked_at));
+                Ok(())
             }
-            Scope::Key { route, .. } => JsValue::from(route.as_str()),
-            Scope::Tenant | Scope::Class(_) => JsValue::NULL,
-        };
+            // Within the time that is promised, what was heard before still holds.
+            Err(_) if holds => Ok(()),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Has the alarm ring when the next thing is due, if it does not already.
+    async fn set_alarm(&self) -> Result<()> {
+        let next = self.disk.next_due().map_err(error)?;
+        let set = self.alarm.get();
+        let Some(due) = next.filter(|due| set.is_none_or(|set| *due < set)) else { return Ok(()) };
         #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are exact for 285,000 years")]
-        let bindings = vec![JsValue::from(String::from(scope.clone())), route, JsValue::from(epoch.0 as f64)];
-        self.sql.exec_raw("INSERT OR REPLACE INTO counter (scope, route, epoch) VALUES (?, ?, ?)", bindings)?;
-        Ok(())
-    }
-}
-
-/// A list of scopes as it is sent.
-fn read_scopes(text: &str) -> Option<BTreeSet<Scope>> {
-    let read: Value = serde_json::from_str(text).ok()?;
-    let mut scopes = BTreeSet::new();
-    for scope in read.as_array()? {
-        _ = scopes.insert(Scope::parse(scope.as_str()?)?);
-    }
-    Some(scopes)
-}
-
-fn unreadable(what: &str) -> Error {
-    Error::RustError(format!("{what} is not of the form that this version writes"))
-}
-
-/// The ledgers of all tenants, from outside.
-pub struct Ledgers(DurableObjectNamespace);
-
-impl Ledgers {
-    pub fn bind(env: &Env) -> Option<Self> {
-        let namespace = get(env, setting::LEDGER);
-        namespace.is_object().then(|| Self(namespace.unchecked_into()))
-    }
-
-    async fn call(&self, tenant: &Tenant, path: &str, body: Option<String>) -> core::result::Result<String, Failure> {
-        let init = RequestInit::new();
-        if let Some(body) = body {
-            init.set_method("POST");
-            init.set_body(&JsValue::from(body));
+        let date = Date::new(&JsValue::from(due.0 as f64));
+        self.alarm.set(Some(due));
+        let done = self.storage.set_alarm(ScheduledTime::new(date)).await;
+        if done.is_err() {
+            self.alarm.set(set);
         }
-        let request =
-            web_sys::Request::new_with_str_and_init(&format!("https://ledger{path}"), &init).map_err(failure)?;
-        let stub = self.0.get_by_name(tenant.as_str()).map_err(failure)?;
-        let response = JsFuture::from(stub.fetch_with_request(&request).map_err(failure)?).await.map_err(failure)?;
-        let response: web_sys::Response = response.unchecked_into();
-        let text = text_of(&response).await?;
-        if response.status() == 200 { Ok(text) } else { Err(Failure(text)) }
+        done
     }
 }
 
-impl ports::Ledger for Ledgers {
-    async fn counters(&self, tenant: &Tenant) -> core::result::Result<Counters, Failure> {
-        let text = self.call(tenant, COUNTERS, None).await?;
-        Counters::decode(&text).ok_or_else(|| Failure(unreadable("the ledger's answer").to_string()))
-    }
-
-    async fn purge(&self, tenant: &Tenant, scopes: &BTreeSet<Scope>) -> core::result::Result<Epoch, Failure> {
-        let body = serde_json::to_string(scopes).map_err(|error| Failure(error.to_string()))?;
-        let text = self.call(tenant, PURGE, Some(body)).await?;
-        text.parse().map(Epoch).map_err(|_| Failure(unreadable("the ledger's answer").to_string()))
+fn terms<'a>(config: &'a Config, tenant: Option<&'a Tenant>) -> Terms<'a> {
+    Terms {
+        tenant,
+        rules: compiled(),
+        snapshot_at_most: config.snapshot_at_most,
+        tokens: &config.tokens,
+        has_zone: config.zone.is_some(),
     }
 }

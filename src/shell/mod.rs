@@ -3,8 +3,12 @@
 //! Only this module names `worker`, `js_sys` and `web_sys`. The suffix of a file is its role in the runtime.
 
 mod body;
+mod disk;
+mod errands;
+mod isolate;
 mod js;
 mod ledger_do;
+mod ledgers;
 mod origin;
 mod ports;
 mod tiers;
@@ -23,7 +27,8 @@ fn start() {
 
 #[event(fetch)]
 async fn fetch(request: web_sys::Request, env: Env, context: Context) -> Result<web_sys::Response> {
-    let shell = match ports::Shell::open(&env) {
+    let context = Rc::new(context);
+    let shell = match ports::Shell::open(&env, &context) {
         Ok(shell) => Rc::new(shell),
         Err(wrong) => {
             worker::console_error!("{}", wrong.0);

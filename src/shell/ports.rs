@@ -1,29 +1,32 @@
 //! The core's ports on the Workers runtime.
 
 use super::body::{Incoming, Unread};
+use super::isolate::{Asking, Copies};
 use super::js::{KvNamespace, get};
-use super::ledger_do::Ledgers;
+use super::ledgers::Ledgers;
 use super::origin::FetchOrigin;
 use super::tiers::{EdgeTier, KvTier, Store};
 use crate::config::{Config, Misconfigured};
 use crate::names::setting;
 use crate::ports::{Failure, Incident, Ports};
 use crate::rules::{Rules, compiled};
+use crate::small::Map;
 use crate::time::UnixMillis;
 use crate::validation::hex;
-use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
-use wasm_bindgen::JsCast as _;
-use worker::Env;
-use worker::js_sys::Date;
+use wasm_bindgen::{JsCast as _, JsValue};
+use worker::js_sys::{self, Date, Promise};
+use worker::wasm_bindgen_futures::JsFuture;
+use worker::web_sys::WorkerGlobalScope;
+use worker::{Context, Env};
 
 thread_local! {
     /// An isolate's settings do not change, so they are read once.
     static CONFIG: RefCell<Option<Rc<Config>>> = const { RefCell::new(None) };
-    static INCIDENTS: RefCell<BTreeMap<Incident, u64>> = const { RefCell::new(BTreeMap::new()) };
+    static INCIDENTS: RefCell<Map<Incident, u64>> = const { RefCell::new(Map::new()) };
 }
 
 /// Everything that one request needs of the runtime.
@@ -31,32 +34,36 @@ pub struct Shell {
     config: Rc<Config>,
     tiers: [Store; 2],
     ledgers: Ledgers,
+    copies: Copies,
+    asking: Asking,
     origin: FetchOrigin,
 }
 
 impl Shell {
     /// Reads settings and bindings.
-    pub fn open(env: &Env) -> Result<Self, Misconfigured> {
+    pub fn open(env: &Env, context: &Rc<Context>) -> Result<Self, Misconfigured> {
         let config = config(env)?;
         let missing = |name, what| {
             Misconfigured(format!("Binding {name} is missing: wrangler.toml must bind {what} under that name."))
         };
         let kv = get(env, setting::KV);
-        let ledgers = Ledgers::bind(env).ok_or_else(|| missing(setting::LEDGER, "the Durable Object class Ledger"))?;
+        let ledgers = Ledgers::bind(env, context.clone())
+            .ok_or_else(|| missing(setting::LEDGER, "the Durable Object class Ledger"))?;
         if !kv.is_object() {
             return Err(missing(setting::KV, "a KV namespace"));
         }
         let host = config.hosts.first().map_or("localhost", String::as_str);
         let tiers = [Store::Edge(EdgeTier::new(host)), Store::Kv(KvTier::new(kv.unchecked_into::<KvNamespace>()))];
-        Ok(Self { tiers, ledgers, origin: FetchOrigin, config })
+        let copies = Copies::new(host);
+        Ok(Self { tiers, ledgers, copies, asking: Asking, origin: FetchOrigin, config })
     }
 }
 
-fn config(env: &Env) -> Result<Rc<Config>, Misconfigured> {
+pub fn config(env: &Env) -> Result<Rc<Config>, Misconfigured> {
     if let Some(config) = CONFIG.with_borrow(Clone::clone) {
         return Ok(config);
     }
-    let config = Rc::new(Config::read(|name| get(env, name).as_string())?);
+    let config = Rc::new(Config::read(compiled(), |name| get(env, name).as_string())?);
     CONFIG.set(Some(config.clone()));
     Ok(config)
 }
@@ -66,17 +73,20 @@ impl Ports for Shell {
     type Request = Incoming;
     type Tier = Store;
     type Ledger = Ledgers;
+    type Snapshots = Copies;
+    type Flights = Asking;
     type Origin = FetchOrigin;
 
     fn now(&self) -> UnixMillis {
         now()
     }
 
+    async fn sleep(&self, millis: u64) {
+        sleep(millis).await;
+    }
+
     fn request_id(&self) -> String {
-        let mut bytes = [0; 16];
-        // Without random numbers, requests share a name; they are served all the same.
-        _ = getrandom::fill(&mut bytes);
-        hex(&bytes)
+        random()
     }
 
     fn rules(&self) -> &Rules {
@@ -95,6 +105,14 @@ impl Ports for Shell {
         &self.ledgers
     }
 
+    fn snapshots(&self) -> &Copies {
+        &self.copies
+    }
+
+    fn flights(&self) -> &Asking {
+        &self.asking
+    }
+
     fn origin(&self) -> &FetchOrigin {
         &self.origin
     }
@@ -107,13 +125,42 @@ impl Ports for Shell {
     }
 
     fn record(&self, incident: Incident, failure: &Failure) {
-        INCIDENTS.with_borrow_mut(|counts| *counts.entry(incident).or_default() += 1);
+        INCIDENTS.with_borrow_mut(|counts| counts.change(incident, |count| *count += 1));
         worker::console_error!("{}: {}", incident.as_str(), failure.0);
     }
 
     fn incidents(&self) -> Vec<(Incident, u64)> {
         INCIDENTS.with_borrow(|counts| counts.iter().map(|(incident, count)| (*incident, *count)).collect())
     }
+}
+
+/// A name that nothing else has.
+pub fn random() -> String {
+    let mut bytes = [0; 16];
+    // Without random numbers, requests share a name; they are served all the same.
+    _ = getrandom::fill(&mut bytes);
+    hex(&bytes)
+}
+
+/// Any number.
+pub fn random_number() -> u64 {
+    let mut bytes = [0; 8];
+    // Without random numbers, pauses are not spread; they are kept all the same.
+    _ = getrandom::fill(&mut bytes);
+    u64::from_le_bytes(bytes)
+}
+
+/// Waits. A timer that cannot be set is over at once.
+pub async fn sleep(millis: u64) {
+    let global: WorkerGlobalScope = js_sys::global().unchecked_into();
+    let millis = i32::try_from(millis).unwrap_or(i32::MAX);
+    let timer = Promise::new(&mut |resolve, _| {
+        if global.set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, millis).is_err() {
+            _ = resolve.call0(&JsValue::UNDEFINED);
+        }
+    });
+    // This promise is never rejected.
+    _ = JsFuture::from(timer).await;
 }
 
 /// The runtime's clock. It stands still between two awaits.

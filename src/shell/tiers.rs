@@ -63,14 +63,9 @@ impl EdgeTier {
         Self { base: format!("https://{host}{}", path::STORED) }
     }
 
-    async fn cache() -> Result<Cache, JsValue> {
-        let global: WorkerGlobalScope = js_sys::global().unchecked_into();
-        Ok(JsFuture::from(global.caches()?.open(CACHE_NAME)).await?.unchecked_into())
-    }
-
     async fn get(&self, key: &CacheKey) -> Result<Option<StoredResponse<Unread>>, JsValue> {
         let url = format!("{}{}", self.base, key.as_str());
-        let found = JsFuture::from(Self::cache().await?.match_with_str(&url)).await?;
+        let found = JsFuture::from(cache().await?.match_with_str(&url)).await?;
         let Ok(response) = found.dyn_into::<Response>() else { return Ok(None) };
         let head = response.headers().get(field::STORED_HEAD)?.and_then(|text| Head::decode(&text));
         // A body that is not as long as its head says is not the one that the head was written for.
@@ -90,14 +85,21 @@ impl EdgeTier {
         let headers = Headers::new()?;
         headers.set(field::STORED_HEAD, encoded)?;
         headers.set(field::CACHE_CONTROL, &format!("s-maxage={keep}"))?;
+        headers.set(field::CACHE_TAG, &format!("{}{}", field::DATA_TAG, key.tenant()))?;
         headers.set(field::CONTENT_LENGTH, &format!("{}", head.length))?;
         let init = ResponseInit::new();
         init.set_headers_headers(&headers);
         let response = Response::new_with_opt_buffer_source_and_init(Some(buffer(body)?.unchecked_ref()), &init)?;
         let url = format!("{}{}", self.base, key.as_str());
-        JsFuture::from(Self::cache().await?.put_with_str(&url, &response)).await?;
+        JsFuture::from(cache().await?.put_with_str(&url, &response)).await?;
         Ok(())
     }
+}
+
+/// The cache of our own name.
+pub async fn cache() -> Result<Cache, JsValue> {
+    let global: WorkerGlobalScope = js_sys::global().unchecked_into();
+    Ok(JsFuture::from(global.caches()?.open(CACHE_NAME)).await?.unchecked_into())
 }
 
 /// Workers KV: the head is the metadata, the body the value.

@@ -1,12 +1,13 @@
 //! Many requests at once: all are answered, and the isolate that answers them stays alive.
 
 use std::thread;
+use std::time::Duration;
 
-use crate::client::{Call, Response};
-use crate::gate::Gate;
-use crate::harness::Edge;
-use crate::origin::{Answer, Wait};
-use crate::stored::{OPS, SALES, SALES_KEY, all_kept};
+use lab::client::{Call, Response};
+use lab::gate::Gate;
+use lab::harness::Edge;
+use lab::origin::{Answer, Wait};
+use lab::stored::{OPS, SALES, SALES_KEY, all_kept};
 
 /// So many at once, in as many threads.
 fn at_once(edge: &Edge, count: usize, call: impl Fn(usize) -> Call + Sync) -> Vec<Response> {
@@ -94,7 +95,13 @@ fn clients_that_leave_early_harm_nobody() {
     // How many of them the origin saw depends on when they left.
     let answer = Call::get(SALES).send(edge.workerd.address()).expect("an answer");
     assert_eq!((answer.status, answer.json()["fact"]["says"].as_str()), (200, Some("late")));
-    assert!((1..=21).contains(&edge.origin.total()), "{}", edge.origin.total());
+    // The last of them may still be on their way, and would be counted to others.
+    let mut seen = 0;
+    while edge.origin.total() > seen {
+        seen = edge.origin.total();
+        thread::sleep(Duration::from_millis(300));
+    }
+    assert!((1..=21).contains(&seen), "{seen}");
     edge.fill(OPS, "dashboard:tile:ops:v1", "well");
     edge.is_hit(OPS, "well");
     assert_eq!(incidents(&edge), "{}");

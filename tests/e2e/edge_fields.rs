@@ -1,9 +1,9 @@
 //! Header fields in both directions: what of a client reaches the origin, and what of the origin the client.
 
-use crate::client::{Call, Response};
-use crate::harness::{Edge, ORIGIN_SECRET, TENANT};
-use crate::origin::{Answer, Recorded};
-use crate::stored::{OPS, SALES, SALES_KEY};
+use lab::client::{Call, Response};
+use lab::harness::{Edge, ORIGIN_SECRET, TENANT};
+use lab::origin::{Answer, Recorded};
+use lab::stored::{OPS, SALES, SALES_KEY};
 
 const LIVE: &str = "/api/realtime/sla";
 

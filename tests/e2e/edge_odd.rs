@@ -4,10 +4,10 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::client::Call;
-use crate::harness::{Edge, ORIGIN_SECRET};
-use crate::origin::{Answer, is_pattern};
-use crate::stored::{SALES, SALES_KEY};
+use lab::client::Call;
+use lab::harness::{Edge, ORIGIN_SECRET};
+use lab::origin::{Answer, is_pattern};
+use lab::stored::{SALES, SALES_KEY};
 
 const LIVE: &str = "/api/realtime/sla";
 

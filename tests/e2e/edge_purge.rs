@@ -1,43 +1,13 @@
 //! Purges by the real ledger: the next request asks the origin, whichever store still holds the old answer.
 
-use serde_json::{Value, json};
-
-use crate::client::Call;
-use crate::harness::{Edge, OPERATOR_TOKEN, Options, TENANT};
-use crate::origin::Answer;
-use crate::stored::{OPS, OPS_KEY, SALES, SALES_KEY, SEGMENTS, SEGMENTS_KEY, all_kept};
-
-/// A purge with this token.
-pub fn purge_call(token: &str, body: impl AsRef<[u8]>) -> Call {
-    let call = Call::new("POST", "/cache/purge").field("Authorization", format!("Bearer {token}"));
-    call.field("Content-Type", "application/json").body(body)
-}
-
-impl Edge {
-    /// Purges, and answers what was confirmed.
-    #[track_caller]
-    pub fn purge(&self, body: &Value) -> Value {
-        let case = self.send(&purge_call(OPERATOR_TOKEN, body.to_string())).expect(202);
-        case.field("Content-Type", "application/json").field("Cache-Control", "no-store").origin_requests(0).json()
-    }
-
-    /// The next request asks the origin although a store holds the old answer, and the one after it is a hit of what
-    /// came: the fact that is answered.
-    #[track_caller]
-    pub fn is_gone(&self, target: &str, key: &str) -> String {
-        let new = format!("new, as answer {} of the origin", self.origin.total() + 1);
-        self.origin.answer(target, Answer::tile(&new));
-        let case = self.get(target).expect(200).fwd("uri-miss").stored(true).detail("purged").says(&new);
-        let refilled = case.origin_requests(1);
-        self.wait_until_kept(key, &refilled.text());
-        self.is_hit(target, &new);
-        new
-    }
-}
+use lab::harness::{OPERATOR_TOKEN, Options, TENANT};
+use lab::purge::purge_call;
+use lab::stored::{OPS, OPS_KEY, SALES, SALES_KEY, SEGMENTS, SEGMENTS_KEY, all_kept};
+use serde_json::json;
 
 #[test]
 fn a_purge_reaches_what_it_names_and_nothing_else() {
-    let edge = Edge::start();
+    let edge = Options::built().short_snapshots().start();
     let purges = [
         json!({"keys": [SALES_KEY]}),
         json!({"routes": ["sales_pulse"]}),
@@ -47,14 +17,14 @@ fn a_purge_reaches_what_it_names_and_nothing_else() {
     ];
     edge.fill(OPS, OPS_KEY, "untouched");
     edge.fill(SEGMENTS, SEGMENTS_KEY, "untouched");
+    let mut old = "old".to_owned();
+    edge.fill(SALES, SALES_KEY, &old);
     for mut purge in purges {
         purge["mode"] = "hard".into();
-        edge.purge(&json!({"mode": "hard", "keys": [SALES_KEY]}));
-        edge.fill(SALES, SALES_KEY, "old");
-        edge.is_hit(SALES, "old");
+        edge.is_hit(SALES, &old);
         edge.purge(&purge);
         assert!(edge.in_cache(SALES_KEY).is_some() && edge.in_kv(SALES_KEY).is_some(), "nothing relies on deletion");
-        edge.is_gone(SALES, SALES_KEY);
+        old = edge.is_gone(SALES, SALES_KEY);
         edge.is_hit(OPS, "untouched");
         edge.is_hit(SEGMENTS, "untouched");
     }
@@ -62,7 +32,7 @@ fn a_purge_reaches_what_it_names_and_nothing_else() {
 
 #[test]
 fn a_class_and_all_of_a_tenant_are_purged_whole() {
-    let edge = Edge::start();
+    let edge = Options::built().short_snapshots().start();
     let routes = all_kept();
     for kept in &routes {
         edge.fill(&kept.target, &kept.key, "old");
@@ -84,7 +54,7 @@ fn a_class_and_all_of_a_tenant_are_purged_whole() {
 
 #[test]
 fn a_key_with_a_parameter_leaves_its_neighbour() {
-    let edge = Edge::start();
+    let edge = Options::built().short_snapshots().start();
     let path = "/api/dashboard/trends/revenue";
     let (thirty, ninety) = (format!("{path}?days=30"), format!("{path}?days=90"));
     edge.fill(&thirty, "dashboard:trends:revenue:v1?days=30", "thirty");
@@ -103,13 +73,13 @@ fn a_key_with_a_parameter_leaves_its_neighbour() {
 
 #[test]
 fn a_purge_is_confirmed_with_what_it_did_and_positions_rise() {
-    let edge = Edge::start();
+    let edge = Options::built().short_snapshots().start();
     let mut last = 0;
     for _ in 0..3 {
         let confirmed =
             edge.purge(&json!({"mode": "hard", "routes": ["ops"], "keys": [SALES_KEY], "classes": ["aggregate"]}));
         assert_eq!((&confirmed["tenant"], &confirmed["mode"]), (&json!(TENANT), &json!("hard")));
-        let purged = json!({"all": false, "classes": ["aggregate"], "routes": ["ops"], "keys": [SALES_KEY]});
+        let purged = json!({"classes": ["aggregate"], "routes": ["ops"], "keys": [SALES_KEY]});
         assert_eq!(confirmed["purged"], purged);
         let epoch = confirmed["epoch"].as_u64().expect("a position");
         assert!(epoch > last, "{epoch} after {last}");
@@ -119,7 +89,7 @@ fn a_purge_is_confirmed_with_what_it_did_and_positions_rise() {
 
 #[test]
 fn a_purge_outlives_the_process() {
-    let mut edge = Edge::start();
+    let mut edge = Options::built().short_snapshots().start();
     edge.fill(SALES, SALES_KEY, "old");
     edge.fill(OPS, OPS_KEY, "kept");
     edge.purge(&json!({"mode": "hard", "keys": [SALES_KEY]}));
@@ -137,11 +107,12 @@ fn a_purge_outlives_the_process() {
 
 #[test]
 fn a_ledger_that_lost_its_memory_brings_nothing_back() {
-    let mut edge = Edge::start();
+    let mut edge = Options::built().short_snapshots().start();
     edge.fill(SALES, SALES_KEY, "purged");
     edge.fill(OPS, OPS_KEY, "older");
     edge.purge(&json!({"mode": "hard", "keys": [SALES_KEY]}));
     edge.workerd.restart_without_objects();
+    edge.snapshots_expire();
     edge.is_gone(SALES, SALES_KEY);
     // It cannot know what else was purged.
     let refilled = edge.is_gone(OPS, OPS_KEY);
@@ -153,15 +124,16 @@ fn several_tokens_are_valid_while_one_is_rotated_out() {
     // SHA-256 of `one` and of `two`.
     let one = "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed";
     let two = "3FC4CCFE745870E2C0D99F71F30FF0656C8DEDD41CC1D7D3D376B0DBE685E2F3";
-    let edge = Options::built().var("OPERATOR_TOKENS_SHA256", &format!("{one}, {two}")).start();
-    let body = json!({"mode": "hard", "all": true}).to_string();
+    let edge = Options::built().var("OPERATOR_TOKENS_SHA256", &format!("{one}, {two}"));
+    let edge = edge.short_snapshots().start();
+    let body = json!({"mode": "hard", "all": true});
     for token in ["one", "two"] {
         edge.fill(SALES, SALES_KEY, "old");
-        edge.send(&purge_call(token, &body)).expect(202).origin_requests(0);
+        edge.purge_by(token, &body);
         edge.is_gone(SALES, SALES_KEY);
-        edge.send(&purge_call(token, &body)).expect(202).origin_requests(0);
+        edge.purge_by(token, &body);
     }
     for token in ["three", one, two, OPERATOR_TOKEN, ""] {
-        edge.send(&purge_call(token, &body)).problem(401).origin_requests(0);
+        edge.send(&purge_call(token, body.to_string())).problem(401).origin_requests(0);
     }
 }

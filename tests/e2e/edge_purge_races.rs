@@ -1,13 +1,14 @@
 //! Purges while something is under way: nothing that began before one is served after it.
 
-use serde_json::json;
+use std::collections::BTreeSet;
 
-use crate::client::Call;
-use crate::gate::Gate;
-use crate::harness::Edge;
-use crate::origin::{Answer, Wait};
-use crate::stored::{SALES, SALES_KEY, SEGMENTS, SEGMENTS_KEY};
-use crate::stores::{Fault, Op};
+use lab::client::Call;
+use lab::gate::Gate;
+use lab::harness::{Edge, Options};
+use lab::origin::{Answer, Wait};
+use lab::stored::{SALES, SALES_KEY, SEGMENTS, SEGMENTS_KEY};
+use lab::stores::{Fault, Op};
+use serde_json::json;
 
 fn purge_all(edge: &Edge) {
     edge.purge(&json!({"mode": "hard", "all": true}));
@@ -36,8 +37,8 @@ fn a_put_that_lands_in_kv_after_the_purge_is_not_served() {
 fn a_put_that_waits_until_after_the_purge_is_not_served() {
     type Put = fn(&Edge, Gate);
     let puts: [Put; 3] = [
-        |edge, gate| edge.cache_face.faults().once(Op::Put, Fault::Hold(gate)),
-        |edge, gate| edge.cache_face.faults().once(Op::Put, Fault::LandLate(gate)),
+        |edge, gate| edge.cache_face.faults().set_for(Op::Put, SALES_KEY, Fault::Hold(gate), 1),
+        |edge, gate| edge.cache_face.faults().set_for(Op::Put, SALES_KEY, Fault::LandLate(gate), 1),
         |edge, gate| edge.kv_face.faults().once(Op::Put, Fault::Hold(gate)),
     ];
     for put in puts {
@@ -91,15 +92,16 @@ fn an_older_fill_that_ends_later_does_not_take_the_place_of_a_newer_one() {
     std::thread::scope(|scope| {
         let asking = scope.spawn(|| Call::get(SALES).send(edge.workerd.address()).expect("an answer"));
         gate.wait_for_arrivals(1);
+        // It follows the older one for five seconds, and then asks for itself.
         let newer = edge.get(SALES).expect(200).stored(true).says("newer").origin_requests(1);
         edge.wait_until_kept(SALES_KEY, &newer.text());
-        let looked = edge.cache_face.count(Op::Get);
+        let looked = edge.answer_count(Op::Get);
         gate.open();
         assert_eq!(asking.join().expect("the client does not panic").json()["fact"]["says"], "older");
-        edge.wait_until("the older fill has looked", |edge| edge.cache_face.count(Op::Get) > looked);
+        edge.wait_until("the older fill has looked", |edge| edge.answer_count(Op::Get) > looked);
     });
     edge.is_hit(SALES, "newer");
-    assert_eq!((edge.cache_face.count(Op::Put), edge.kv_face.count(Op::Put), edge.origin.total()), (1, 1, 2));
+    assert_eq!((edge.answer_count(Op::Put), edge.kv_face.count(Op::Put), edge.origin.total()), (1, 1, 2));
 }
 
 #[test]
@@ -114,15 +116,24 @@ fn a_store_that_shows_the_value_before_the_purge_shows_nothing() {
 }
 
 #[test]
-fn purges_that_run_at_once_all_hold() {
-    let edge = Edge::start();
+fn purges_that_run_at_once_share_increments_and_all_hold() {
+    let edge = Options::built().short_snapshots().start();
     edge.fill(SALES, SALES_KEY, "old");
-    let epochs = std::thread::scope(|scope| {
-        let purge = || edge.purge(&json!({"mode": "hard", "keys": [SALES_KEY]}))["epoch"].as_u64();
-        let purging: Vec<_> = (0..16).map(|_| scope.spawn(purge)).collect();
+    edge.fill(SEGMENTS, SEGMENTS_KEY, "old");
+    let receipts = std::thread::scope(|scope| {
+        let purge = |number: usize| {
+            let key = if number.is_multiple_of(2) { SALES_KEY } else { SEGMENTS_KEY };
+            edge.purge(&json!({"mode": "hard", "keys": [key]}))
+        };
+        let purging: Vec<_> = (0..16).map(|number| scope.spawn(move || purge(number))).collect();
         purging.into_iter().map(|one| one.join().expect("a purge is confirmed")).collect::<Vec<_>>()
     });
-    let distinct: std::collections::BTreeSet<_> = epochs.iter().flatten().collect();
-    assert_eq!(distinct.len(), 16, "each purge has its own position: {epochs:?}");
+    let all = |member: &str| receipts.iter().map(|receipt| receipt[member].to_string()).collect::<BTreeSet<_>>();
+    assert_eq!(all("id").len(), 16, "each purge has a receipt: {receipts:?}");
+    let positions: Vec<u64> = all("epoch").iter().map(|epoch| epoch.parse().expect("a position")).collect();
+    assert!(positions.len() > 1 && positions.len() < 16, "{receipts:?}");
+    // A position is the time of its increment, unless they came faster than that.
+    assert!(positions.is_sorted_by(|one, next| one + 1_000 <= *next), "an increment a second: {positions:?}");
     edge.is_gone(SALES, SALES_KEY);
+    edge.is_gone(SEGMENTS, SEGMENTS_KEY);
 }

@@ -4,12 +4,11 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
+use lab::client::Call;
+use lab::harness::{Edge, OPERATOR_TOKEN};
+use lab::purge::purge_call;
+use lab::stored::{SALES, SALES_KEY};
 use serde_json::{Value, json};
-
-use crate::client::Call;
-use crate::edge_purge::purge_call;
-use crate::harness::{Edge, OPERATOR_TOKEN};
-use crate::stored::{SALES, SALES_KEY};
 
 /// A purge that would reach the tile, were it not refused.
 fn good() -> Value {
@@ -77,6 +76,8 @@ fn what_is_no_purge_is_a_400() {
         (r#"{"mode":"hard","keys":[1]}"#, "`keys`"),
         (r#"{"mode":"hard","all":true,"everything":true}"#, "`everything`"),
         (r#"{"mode":1,"all":true}"#, "`mode`"),
+        (r#"{"mode":"hard","all":true,"tags":"orders"}"#, "`tags`"),
+        (r#"{"mode":"hard","all":true,"dry_run":"yes"}"#, "`dry_run`"),
     ] {
         refused(&edge, &purge_call(OPERATOR_TOKEN, body), 400, says);
     }
@@ -90,13 +91,14 @@ fn what_does_not_exist_is_a_422_that_names_it() {
     let edge = filled();
     for (body, says) in [
         (json!({"all": true}), "`mode` is missing"),
-        (json!({"mode": "soft", "all": true}), "`soft`"),
-        (json!({"mode": "erase", "all": true}), "`erase`"),
+        (json!({"mode": "softly", "all": true}), "`softly`"),
         (json!({"mode": "HARD", "all": true}), "`HARD`"),
         (json!({"mode": "hard"}), "names nothing"),
         (json!({"mode": "hard", "keys": [], "all": false}), "names nothing"),
-        (json!({"mode": "hard", "all": true, "dry_run": true}), "`dry_run`"),
-        (json!({"mode": "hard", "all": true, "tags": ["a"]}), "`tags`"),
+        (json!({"mode": "hard", "dry_run": true}), "names nothing"),
+        (json!({"mode": "hard", "all": true, "tags": [""]}), "printable ASCII"),
+        (json!({"mode": "hard", "all": true, "tags": ["caf\u{e9}"]}), "printable ASCII"),
+        (json!({"mode": "hard", "all": true, "tags": ["x".repeat(257)]}), "printable ASCII"),
         (json!({"mode": "hard", "all": true, "tenant": "other.myshopify.com"}), "`tenant`"),
         (json!({"mode": "hard", "keys": [SALES_KEY, "dashboard:tile:sales"]}), "`dashboard:tile:sales`"),
         (json!({"mode": "hard", "keys": [SALES_KEY, format!("{SALES_KEY}?x=1")]}), "parameters of route"),

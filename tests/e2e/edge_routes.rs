@@ -2,12 +2,11 @@
 //! never stored at all.
 
 use hotrod_edge::rules::{Disposition, Segment, compiled};
-
-use crate::client::Response;
-use crate::day::{cut, ttl};
-use crate::harness::Edge;
-use crate::origin::Answer;
-use crate::stored::{Kept, all_kept};
+use lab::client::Response;
+use lab::day::{cut, ttl};
+use lab::harness::Edge;
+use lab::origin::Answer;
+use lab::stored::{Kept, all_kept};
 
 /// `Cache-Control` is that of the class, exactly; cut where midnight is nearer than its lifetimes.
 #[track_caller]
@@ -95,7 +94,7 @@ fn live_routes_ask_the_origin_each_time_and_are_never_stored() {
             assert_eq!(response.fields.has("Expires"), control != "no-store", "{target}");
         }
     }
-    assert_eq!((edge.cache.urls(crate::harness::CACHE).len(), edge.kv.keys().len()), (0, 0));
+    assert_eq!((edge.cache.urls(lab::harness::CACHE).len(), edge.kv.keys().len()), (0, 0));
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::client::Call;
-use crate::harness::{OPERATOR_TOKEN, ORIGIN_SECRET, Options};
-use crate::stored::SALES;
+use lab::client::Call;
+use lab::harness::{OPERATOR_TOKEN, ORIGIN_SECRET, Options};
+use lab::stored::SALES;
 
 /// SHA-256 of the operator's token, as it is configured.
 const DIGEST: &str = "534125de141542e27a3668e21ce0ad7a4820c1a76d97a5d098b1c7df6eca3f1d";

@@ -2,14 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use lab::client::Call;
+use lab::harness::{CACHE, Edge};
+use lab::origin::Answer;
+use lab::stored::{SALES, SALES_KEY, SEGMENTS, SEGMENTS_KEY, cache_url, kv_key};
+use lab::stores::{Fault, KvValue, Op};
+use lab::wire::Fields;
 use serde_json::Value;
-
-use crate::client::Call;
-use crate::harness::{CACHE, Edge};
-use crate::origin::Answer;
-use crate::stored::{SALES, SALES_KEY, SEGMENTS, SEGMENTS_KEY, cache_url, kv_key};
-use crate::stores::{Fault, KvValue, Op};
-use crate::wire::Fields;
 
 fn incidents(edge: &Edge) -> Value {
     edge.get("/healthz").expect(200).origin_requests(0).json()["incidents"].clone()
@@ -104,7 +103,7 @@ fn a_cache_api_that_loses_what_it_took_is_a_miss() {
         edge.origin.answer(SEGMENTS, Answer::tile("again and again"));
         edge.get(SEGMENTS).expect(200).fwd("uri-miss").says("again and again").origin_requests(1);
         edge.get(SEGMENTS).expect(200).fwd("uri-miss").says("again and again").origin_requests(1);
-        edge.wait_until("both were put", |edge| edge.cache_face.count(Op::Put) == 2 * (number + 1));
+        edge.wait_until("both were put", |edge| edge.answer_count(Op::Put) == 2 * (number + 1));
         edge.cache_face.faults().heal();
     }
     edge.fill(SEGMENTS, SEGMENTS_KEY, "kept at last");
@@ -141,7 +140,7 @@ fn with_all_stores_down_at_once_the_edge_is_a_proxy() {
 fn a_stored_body_that_breaks_off_while_it_is_sent_is_cut_and_not_short() {
     let edge = Edge::start();
     edge.fill(SEGMENTS, SEGMENTS_KEY, "stored");
-    edge.cache_face.faults().once(Op::Get, Fault::CutBody(10));
+    edge.cache_face.faults().set_for(Op::Get, SEGMENTS_KEY, Fault::CutBody(10), 1);
     let answer = Call::get(SEGMENTS).send(edge.workerd.address());
     assert!(answer.as_ref().map_or(true, |answer| answer.cut.is_some() && answer.body.len() == 10), "{answer:?}");
     edge.is_hit(SEGMENTS, "stored");

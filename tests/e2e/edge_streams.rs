@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::client::{Call, Opened};
-use crate::gate::Gate;
-use crate::harness::Edge;
-use crate::origin::{Answer, Wait, gzip, is_pattern};
+use lab::client::{Call, Opened};
+use lab::gate::Gate;
+use lab::harness::Edge;
+use lab::origin::{Answer, Wait, gzip, is_pattern};
 
 const EXPORT: &str = "/api/exports/orders.csv";
 const STREAM: &str = "/api/realtime/stream";
@@ -72,7 +72,7 @@ fn a_client_that_reads_slowly_holds_the_origin_back_and_no_memory() {
     assert!(grown < GROWTH, "workerd grew by {grown} bytes for a client that does not read");
     assert!(!edge.origin.requests(EXPORT)[0].answered, "the origin was not held back");
     opened.expect("it is open").abort();
-    let hung_up = |requests: &[crate::origin::Recorded]| requests.iter().any(|request| request.hung_up);
+    let hung_up = |requests: &[lab::origin::Recorded]| requests.iter().any(|request| request.hung_up);
     assert!(edge.origin.wait_until(Duration::from_secs(5), hung_up), "the origin does not hear that the client left");
     assert_eq!(edge.origin.total(), 1);
 }
@@ -203,7 +203,7 @@ fn a_listener_that_leaves_is_missed_at_the_origin() {
     let mut opened = Call::get(STREAM).open(edge.workerd.address()).expect("an answer");
     opened.piece().expect("a piece").expect("an event");
     opened.abort();
-    let hung_up = |requests: &[crate::origin::Recorded]| requests.iter().any(|request| request.hung_up);
+    let hung_up = |requests: &[lab::origin::Recorded]| requests.iter().any(|request| request.hung_up);
     assert!(edge.origin.wait_until(Duration::from_secs(5), hung_up), "the origin goes on talking");
     assert_eq!(edge.origin.total(), 1);
 }

@@ -1,11 +1,11 @@
 //! The two stores of the real Worker: what a hot tile is called in KV, what is served from there, what moves up.
 
+use lab::client::Call;
+use lab::harness::{CACHE, Edge, OPERATOR_TOKEN, TENANT};
+use lab::origin::Answer;
+use lab::stored::{SALES, SALES_KEY, SEGMENTS, SEGMENTS_KEY, all_kept, cache_url, counters_url, kv_key};
+use lab::stores::{Fault, Op};
 use serde_json::Value;
-
-use crate::harness::{CACHE, Edge, TENANT};
-use crate::origin::Answer;
-use crate::stored::{SALES, SALES_KEY, SEGMENTS, SEGMENTS_KEY, all_kept, cache_url, kv_key};
-use crate::stores::{Fault, Op};
 
 const IN_KV: &str = "hotroddash.myshopify.com/dashboard:tile:sales_pulse:v1";
 
@@ -53,11 +53,15 @@ fn a_route_that_is_not_hot_neither_asks_kv_nor_is_put_there() {
 fn an_entry_of_the_cache_api_lies_where_no_client_can_ask_for_it() {
     let edge = Edge::start();
     edge.fill(SALES, SALES_KEY, "hidden");
-    assert_eq!(edge.cache.urls(CACHE), [cache_url(SALES_KEY)]);
+    assert_eq!(edge.cache.urls(CACHE), [counters_url(), cache_url(SALES_KEY)]);
     let (fields, _) = edge.cache.get(CACHE, &cache_url(SALES_KEY)).expect("it is there");
     let control = fields.get("Cache-Control").unwrap_or_default();
     assert!(control.starts_with("s-maxage=") && !control.contains("stale"), "{control}");
-    edge.get(&format!("/cache/stored/{TENANT}/{SALES_KEY}")).problem(401).origin_requests(0);
+    for hidden in [format!("/cache/stored/{TENANT}/{SALES_KEY}"), format!("/cache/counters/{TENANT}")] {
+        edge.get(&hidden).problem(401).origin_requests(0);
+        let operator = Call::get(&hidden).field("Authorization", format!("Bearer {OPERATOR_TOKEN}"));
+        edge.send(&operator).problem(404).origin_requests(0);
+    }
     edge.get(SALES).expect(200).hit().no_field("hotrod-head").no_field("CF-Cache-Status").origin_requests(0);
 }
 

@@ -1,11 +1,10 @@
 //! Answers of the origin that a stored route passes on and does not keep; the next good one is kept.
 
+use lab::case::Case;
+use lab::harness::Edge;
+use lab::origin::{Answer, gzip, is_pattern};
+use lab::stored::{SALES, SALES_KEY, SEGMENTS, SEGMENTS_KEY};
 use serde_json::json;
-
-use crate::case::Case;
-use crate::harness::{CACHE, Edge};
-use crate::origin::{Answer, gzip, is_pattern};
-use crate::stored::{SALES, SALES_KEY, SEGMENTS, SEGMENTS_KEY};
 
 /// One mebibyte: the greatest body that is stored.
 const GREATEST: usize = 1 << 20;
@@ -15,13 +14,12 @@ const GREATEST: usize = 1 << 20;
 fn nothing_is_kept(edge: &Edge) {
     // What is put behind an answer would be asked for by now: a look at the health comes after it in the isolate.
     edge.get("/healthz").expect(200).origin_requests(0);
-    assert_eq!((edge.cache.urls(CACHE), edge.kv.keys()), (Vec::new(), Vec::new()));
+    assert_eq!((edge.answers_in_cache(), edge.kv.keys()), (Vec::new(), Vec::new()));
 }
 
 /// This answer is given as it is and not stored, twice; a good one after it is.
 #[track_caller]
 fn not_stored<'a>(edge: &'a Edge, answer: &Answer, check: impl Fn(Case<'a>) -> Case<'a>) {
-    edge.purge(&json!({"mode": "hard", "all": true}));
     for _ in 0..2 {
         edge.origin.answer(SALES, answer.clone());
         let case = check(edge.get(SALES)).fwd("uri-miss").stored(false).no_field("ETag").no_field("Age");
@@ -187,7 +185,6 @@ fn tile_of(length: usize) -> Vec<u8> {
 fn a_body_over_the_greatest_length_streams_through_unstored() {
     let edge = Edge::start();
     for chunked in [false, true] {
-        edge.purge(&json!({"mode": "hard", "all": true}));
         let framed = |body: &[u8]| {
             let answer = Answer::bytes("application/json", body);
             if chunked { answer.chunked() } else { answer }

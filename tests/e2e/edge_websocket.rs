@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::client::Call;
-use crate::harness::{Edge, ORIGIN_SECRET, TENANT};
-use crate::origin::Answer;
-use crate::websocket::Socket;
+use lab::client::Call;
+use lab::harness::{Edge, ORIGIN_SECRET, TENANT};
+use lab::origin::Answer;
+use lab::websocket::Socket;
 
 const ECHO: &str = "/api/realtime/echo";
 
@@ -90,9 +90,9 @@ fn a_refused_upgrade_passes_as_the_answer_that_it_is() {
     edge.origin.answer(ECHO, Answer::websocket_echo());
     edge.get(ECHO).expect(426).fwd("bypass").origin_requests(1);
     // A cached route is not upgraded, whoever asks: it is answered as ever.
-    edge.origin.answer(crate::stored::OPS, Answer::tile("a tile"));
-    edge.send(&upgrade(crate::stored::OPS)).expect(200).says("a tile").fwd("uri-miss").origin_requests(1);
-    assert!(!edge.origin.requests(crate::stored::OPS)[0].fields.has("Upgrade"));
+    edge.origin.answer(lab::stored::OPS, Answer::tile("a tile"));
+    edge.send(&upgrade(lab::stored::OPS)).expect(200).says("a tile").fwd("uri-miss").origin_requests(1);
+    assert!(!edge.origin.requests(lab::stored::OPS)[0].fields.has("Upgrade"));
     edge.origin.stop();
     edge.send(&upgrade(ECHO)).problem(502).origin_requests(0);
 }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use lab::client::Call;
+use lab::gate::Gate;
+use lab::harness::{CACHE, Edge};
+use lab::stores::{Fault, Op};
+use lab::wire::{Fields, percent_encode};
 use serde_json::{Value, json};
 
-use crate::client::Call;
-use crate::gate::Gate;
-use crate::harness::{CACHE, Edge};
 use crate::harness_workerd::probe;
-use crate::stores::{Fault, Op};
-use crate::wire::{Fields, percent_encode};
 
 const URL: &str = "https://edge.invalid/.cache/dashboard:tile:ops:v1?days=30";
 

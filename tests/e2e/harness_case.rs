@@ -1,11 +1,11 @@
 //! The assertions of a case, and the strict reading of Cache-Status, shown on fields that the origin scripts.
 
+use lab::cache_status::{Item, parse};
+use lab::harness::Edge;
+use lab::origin::Answer;
 use serde_json::json;
 
-use crate::cache_status::{Item, parse};
-use crate::harness::Edge;
 use crate::harness_workerd::probe;
-use crate::origin::Answer;
 
 /// An edge whose origin answers `/x` with this Cache-Status.
 fn saying(value: &str) -> Edge {

@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use lab::client::Call;
+use lab::gate::Gate;
+use lab::harness::Edge;
+use lab::stores::{Fault, KvValue, Op};
+use lab::wire::percent_encode;
 use serde_json::{Value, json};
 
-use crate::client::Call;
-use crate::gate::Gate;
-use crate::harness::Edge;
 use crate::harness_workerd::probe;
-use crate::stores::{Fault, KvValue, Op};
-use crate::wire::percent_encode;
 
 const KEY: &str = "hotroddash.myshopify.com/dashboard:tile:ops:v1?days=30";
 

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use crate::client::Call;
-use crate::gate::Gate;
+use lab::client::Call;
+use lab::gate::Gate;
+use lab::origin::{Answer, Wait, is_pattern};
+use lab::websocket::Socket;
+
 use crate::harness_workerd::probe;
-use crate::origin::{Answer, Wait, is_pattern};
-use crate::websocket::Socket;
 
 const MOMENT: Duration = Duration::from_millis(400);
 

@@ -2,14 +2,14 @@
 //! builds on it. A failure here after an update of workerd is news about the platform, and the place
 //! to look first.
 
+use lab::client::Call;
+use lab::harness::Edge;
+use lab::origin::{Answer, gzip};
+use lab::stores::{Fault, KvValue, Op};
+use lab::wire::percent_encode;
 use serde_json::{Value, json};
 
-use crate::client::Call;
-use crate::harness::Edge;
 use crate::harness_workerd::probe;
-use crate::origin::{Answer, gzip};
-use crate::stores::{Fault, KvValue, Op};
-use crate::wire::percent_encode;
 
 /// What `fetch` of the origin with this init gives: status, fields and length, or the error.
 #[track_caller]

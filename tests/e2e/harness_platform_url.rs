@@ -1,10 +1,10 @@
 //! What workerd makes of a request before the Worker sees it, and of a URL that the Worker fetches:
 //! targets, hosts, methods. A failure here after an update of workerd is news about the platform.
 
+use lab::client::Call;
+use lab::harness::Edge;
 use serde_json::json;
 
-use crate::client::Call;
-use crate::harness::Edge;
 use crate::harness_platform::fetch;
 use crate::harness_workerd::probe;
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::client::Call;
-use crate::harness::{OPERATOR_TOKEN, Options};
-use crate::origin::Answer;
+use lab::client::Call;
+use lab::harness::{OPERATOR_TOKEN, Options};
+use lab::origin::Answer;
 
 /// An edge that runs the probe instead of the built Worker.
 pub fn probe() -> Options {

@@ -1,23 +1,13 @@
 //! End-to-end tests: the built Worker on real workerd, between a raw client, a scripted origin, and
-//! stores that can fail. `harness.rs` shows how a case is written.
+//! stores that can fail. `lab::harness` shows how a case is written.
 
-mod cache_status;
-mod case;
-mod client;
-mod config;
-mod day;
-mod gate;
-mod harness;
-mod origin;
-mod server;
-mod stored;
-mod stores;
-mod websocket;
-mod wire;
-mod workerd;
-
+mod bench_storm;
 mod built;
+mod edge_collapse;
 mod edge_crowds;
+mod edge_events;
+mod edge_events_refused;
+mod edge_events_timing;
 mod edge_fields;
 mod edge_ledger;
 mod edge_methods;
@@ -26,19 +16,35 @@ mod edge_odd;
 mod edge_purge;
 mod edge_purge_races;
 mod edge_purge_refused;
+mod edge_receipts;
 mod edge_routes;
 mod edge_settings;
+mod edge_snapshots;
+mod edge_soft;
 mod edge_stores;
 mod edge_streams;
 mod edge_targets;
 mod edge_tiers;
+mod edge_tokens;
+mod edge_uninstalled;
 mod edge_unstored;
 mod edge_websocket;
+mod edge_writes;
 mod harness_cache;
 mod harness_case;
 mod harness_kv;
+mod harness_lab;
+mod harness_lab_command;
+mod harness_lab_kv;
 mod harness_origin;
 mod harness_platform;
 mod harness_platform_url;
 mod harness_workerd;
+mod harness_zone;
+mod lab_erase;
+mod lab_everyone;
+mod lab_outbox;
+mod lab_purges;
+mod lab_storm;
 mod newcomer;
+mod webhook;

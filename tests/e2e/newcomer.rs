@@ -5,14 +5,18 @@ use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hotrod_edge::rules::{Accepts, Disposition, Route, Segment, compiled};
+use hotrod_edge::time::{UnixMillis, rfc3339};
+use lab::cache_status::{CacheStatus, parse};
+use lab::client::{Call, Response};
+use lab::config::root;
+use lab::stored::SALES;
+use serde_json::Value;
 
-use crate::cache_status::{CacheStatus, parse};
-use crate::client::{Call, Response};
-use crate::config::root;
-
+/// The operator's token of a development machine.
+const OPERATOR: &str = "Bearer dev-operator-token";
 /// `cargo xtask dev` prints this when both answer.
 const READY: &str = "Ready after";
 
@@ -47,9 +51,24 @@ impl Dev {
     }
 
     fn get(&self, target: &str) -> Response {
-        let response = Call::get(target).send(self.edge).unwrap_or_else(|error| panic!("{target}: {error}"));
-        assert_eq!(response.status, 200, "{target}: {}", response.text());
+        self.send(&Call::get(target))
+    }
+
+    fn send(&self, call: &Call) -> Response {
+        let response = call.send(self.edge).unwrap_or_else(|error| panic!("{call}: {error}"));
+        assert_eq!(response.status, 200, "{call}: {}", response.text());
         response
+    }
+
+    /// Sells something for this much: the receipt of the edge, as the origin got it.
+    fn sell(&self, total: f64) -> Value {
+        let call = Call::new("POST", "/dev/orders").body(format!(r#"{{"total":{total}}}"#));
+        let answer = call.send(self.origin).expect("the origin answers");
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        let events = answer.json()["events"].as_array().cloned().unwrap_or_default();
+        let told = events.into_iter().find(|event| event["type"] == "order.created").expect("the event of an order");
+        assert_eq!(told["status"], 202, "{told}");
+        told["receipt"].clone()
     }
 
     /// How often the reference origin was asked for a path.
@@ -82,6 +101,46 @@ fn free_port() -> u16 {
 fn status(response: &Response) -> CacheStatus {
     let field = response.field("Cache-Status").unwrap_or_default();
     parse(field).unwrap_or_else(|why| panic!("{field:?}: {why}")).pop().expect("one cache")
+}
+
+/// What was sold today, in cents.
+fn sold(tile: &Response) -> i64 {
+    let revenue = tile.json()["data"]["total_revenue"].as_f64().unwrap_or_else(|| panic!("{}", tile.text()));
+    format!("{:.0}", revenue * 100.0).parse().expect("a number")
+}
+
+/// Now, as receipts write times.
+fn now() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_millis();
+    rfc3339(UnixMillis(u64::try_from(now).expect("a clock of this age")))
+}
+
+/// What the origin sells is on the tile: at once for whoever shows the receipt's token, and for all others by the time
+/// that the receipt promises.
+fn what_is_sold_is_shown(dev: &Dev) {
+    let before = sold(&dev.get(SALES));
+    assert!(status(&dev.get(SALES)).hit);
+    let receipt = dev.sell(100.25);
+    let token = receipt["token"].as_str().expect("a token");
+    let shown = dev.send(&Call::get(SALES).field("X-Newer-Than", token));
+    assert_eq!(sold(&shown), before + 10_025, "{receipt}");
+
+    let receipt = dev.sell(50.5);
+    let by = receipt["effective_by_class"]["near_real_time"].as_str().expect("a time");
+    loop {
+        let asked = now();
+        let shown = sold(&dev.get(SALES));
+        if shown == before + 15_075 {
+            break;
+        }
+        assert_eq!(shown, before + 10_025);
+        assert!(*asked < *by, "at {asked} the tile shows what was sold before {receipt}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let id = receipt["id"].as_str().expect("an id");
+    let read = dev.send(&Call::get(format!("/cache/receipts/{id}")).field("Authorization", OPERATOR)).json();
+    assert_eq!(read["effective_by_class"]["near_real_time"], by);
+    assert_eq!(read["event"]["source"], "standard");
 }
 
 fn path(route: &Route) -> String {
@@ -137,9 +196,10 @@ fn a_newcomer_sees_misses_then_hits_and_live_routes_live() {
         assert_eq!(dev.asked(&path(live)), count);
     }
 
-    let purge = Call::new("POST", "/cache/purge")
-        .field("Authorization", "Bearer dev-operator-token")
-        .body(r#"{"mode":"hard","all":true}"#);
+    what_is_sold_is_shown(&dev);
+
+    let purge =
+        Call::new("POST", "/cache/purge").field("Authorization", OPERATOR).body(r#"{"mode":"hard","all":true}"#);
     assert_eq!(purge.send(dev.edge).expect("an answer").status, 202);
     let (path, target) = targets().swap_remove(0);
     let before = dev.asked(&path);

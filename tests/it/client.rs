@@ -1,6 +1,6 @@
 //! A client: sends one request to a location, and sees all of the answer.
 
-use crate::fakes::{Asking, Bytes, Location};
+use crate::fakes::{Asking, Bytes, DAY, Location};
 use crate::tasks::Task;
 use hotrod_edge::answer::{Answer, Made};
 use hotrod_edge::pipeline::{finish, serve};
@@ -62,6 +62,21 @@ impl Seen {
 
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// A time in a receipt, in milliseconds.
+    #[track_caller]
+    pub fn time(&self, name: &str) -> u64 {
+        let receipt = self.json();
+        let text = receipt[name].as_str().unwrap_or_else(|| panic!("{name} is in the receipt {receipt}"));
+        let (day, time) = text.trim_end_matches('Z').split_once('T').expect("RFC 3339");
+        let number = |text: &str| text.parse::<u64>().expect("digits");
+        let (_, day) = day.rsplit_once('-').expect("year, month, day");
+        let parts: Vec<u64> = time.split([':', '.']).map(number).collect();
+        let [hours, minutes, seconds, millis] = parts[..] else { panic!("{text} has milliseconds") };
+        // Tests begin on the last day of a month; the next one is the first of another.
+        let days = if number(day) == 31 { 0 } else { number(day) };
+        DAY + (((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1000 + millis
     }
 
     /// Which of the origin's usual answers this is.

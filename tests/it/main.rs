@@ -2,10 +2,16 @@
 //! rules, and properties under random requests and faults.
 
 mod client;
+mod collapse;
 mod documents;
+mod events;
+mod everyone;
 mod explorer;
 mod fakes;
 mod faults;
+mod ledgers;
+mod orders;
+mod promises;
 mod purges;
 mod random;
 mod refused_purges;
@@ -14,3 +20,5 @@ mod rules;
 mod spec;
 mod table;
 mod tasks;
+mod tokens;
+mod webhook;

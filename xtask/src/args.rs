@@ -12,6 +12,9 @@ usage: cargo xtask <task>
   mutants               make the mistakes of tests/mutants.toml, each of which the explorer must find
   dev [--port <n>] [--origin-port <n>]
                         run the reference origin (8788) and the Worker (8787) until Ctrl-C
+  lab [--port <n>] [--kv-lag <ms>]
+                        run the Worker as three locations (8790 to 8792) before a reference origin (8793) until Ctrl-C
+  bench storm           1,000 orders a minute on the lab while people look at the dashboard; about four minutes
   help                  this text";
 
 /// What is to be done.
@@ -34,6 +37,35 @@ pub enum Task {
     Mutants,
     /// Run the origin and the Worker.
     Dev(Ports),
+    /// Run the origin and the lab.
+    Lab(Lab),
+    /// Run the benchmark of a storm of orders.
+    BenchStorm,
+}
+
+/// How many locations `lab` has.
+pub const LOCATIONS: u16 = 3;
+
+/// What `lab` runs, on 127.0.0.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lab {
+    /// The first location's port; the other locations and then the origin follow it.
+    pub first: u16,
+    /// Milliseconds from one location to another in KV.
+    pub kv_lag: u32,
+}
+
+impl Default for Lab {
+    fn default() -> Self {
+        Self { first: 8790, kv_lag: 2000 }
+    }
+}
+
+impl Lab {
+    /// The reference origin's port.
+    pub fn origin(self) -> u16 {
+        self.first + LOCATIONS
+    }
 }
 
 /// Where `dev` listens, on 127.0.0.1.
@@ -71,6 +103,8 @@ pub fn parse(args: &[String]) -> Result<Task, String> {
         "mutants" => plain(Task::Mutants),
         "test" => parse_test(flags),
         "dev" => parse_dev(flags),
+        "lab" => parse_lab(flags),
+        "bench" => parse_bench(flags),
         other => Err(format!("there is no task `{other}`")),
     }
 }
@@ -90,10 +124,7 @@ fn parse_dev(flags: &[String]) -> Result<Task, String> {
     let mut ports = Ports::default();
     let mut flags = flags.iter();
     while let Some(flag) = flags.next() {
-        let (name, inline) = match flag.split_once('=') {
-            Some((name, value)) => (name, Some(value)),
-            None => (flag.as_str(), None),
-        };
+        let (name, inline) = name_and_value(flag);
         let port = match name {
             "--port" => &mut ports.edge,
             "--origin-port" => &mut ports.origin,
@@ -109,6 +140,41 @@ fn parse_dev(flags: &[String]) -> Result<Task, String> {
         ));
     }
     Ok(Task::Dev(ports))
+}
+
+fn parse_lab(flags: &[String]) -> Result<Task, String> {
+    let mut lab = Lab::default();
+    let mut flags = flags.iter();
+    while let Some(flag) = flags.next() {
+        let (name, inline) = name_and_value(flag);
+        let mut value = || inline.or_else(|| flags.next().map(String::as_str));
+        match name {
+            "--port" => lab.first = parse_port(name, value())?,
+            "--kv-lag" => {
+                let value = value().ok_or_else(|| format!("{name} needs milliseconds after it"))?;
+                lab.kv_lag = value.parse().map_err(|_| format!("{name} takes milliseconds, not `{value}`"))?;
+            }
+            other => return Err(unknown(other)),
+        }
+    }
+    if lab.first.checked_add(LOCATIONS).is_none() {
+        return Err(format!("--port {} leaves no ports for the other locations and the origin", lab.first));
+    }
+    Ok(Task::Lab(lab))
+}
+
+fn parse_bench(words: &[String]) -> Result<Task, String> {
+    match words {
+        [] => Err("bench needs the name of a benchmark after it: storm".to_owned()),
+        [name] if name == "storm" => Ok(Task::BenchStorm),
+        [name, flag, ..] if name == "storm" => Err(unknown(flag)),
+        [other, ..] => Err(format!("there is no benchmark `{other}`")),
+    }
+}
+
+/// A flag, and the value that may be attached to it by `=`.
+fn name_and_value(flag: &str) -> (&str, Option<&str>) {
+    flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value)))
 }
 
 fn parse_port(flag: &str, value: Option<&str>) -> Result<u16, String> {
@@ -153,6 +219,26 @@ mod tests {
     fn ports_may_follow_a_space_or_an_equals_sign() {
         check("dev --port 9000", Ok(dev(9000, 8788)));
         check("dev --origin-port=9001 --port=9000", Ok(dev(9000, 9001)));
+    }
+
+    #[test]
+    fn the_lab_takes_its_first_port_and_its_lag() {
+        check("lab", Ok(Task::Lab(Lab { first: 8790, kv_lag: 2000 })));
+        check("lab --kv-lag=500 --port 9000", Ok(Task::Lab(Lab { first: 9000, kv_lag: 500 })));
+        check("lab --port 65532", Ok(Task::Lab(Lab { first: 65532, kv_lag: 2000 })));
+        check("lab --port 65533", Err("--port 65533 leaves no ports for the other locations and the origin"));
+        check("lab --kv-lag", Err("--kv-lag needs milliseconds after it"));
+        check("lab --kv-lag 2s", Err("--kv-lag takes milliseconds, not `2s`"));
+        check("lab --origin-port 1", Err("there is no flag `--origin-port` here"));
+    }
+
+    #[test]
+    fn a_benchmark_is_named() {
+        check("bench storm", Ok(Task::BenchStorm));
+        check("bench", Err("bench needs the name of a benchmark after it: storm"));
+        check("bench calm", Err("there is no benchmark `calm`"));
+        check("bench storm --quick", Err("there is no flag `--quick` here"));
+        check("bench storm --help", Ok(Task::Help));
     }
 
     #[test]

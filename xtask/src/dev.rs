@@ -22,11 +22,26 @@ const START_LIMIT: Duration = Duration::from_mins(2);
 const PROBE_LIMIT: Duration = Duration::from_secs(2);
 
 /// One of the two servers.
-struct Server {
-    name: &'static str,
-    port: u16,
-    health: &'static str,
-    group: Group,
+pub struct Server {
+    /// What it is called in sentences.
+    pub name: &'static str,
+    /// Where it listens.
+    pub port: u16,
+    /// The path that says whether it runs.
+    pub health: &'static str,
+    /// Its processes.
+    pub group: Group,
+}
+
+impl Server {
+    /// Starts the reference origin, which is built. It tells the edge what changed.
+    pub fn origin(project: &Project, port: u16, edge: u16) -> Outcome<Self> {
+        let program = project.target().join("debug").join("reference-origin");
+        let mut origin = command(program, &project.root);
+        origin.args(["--port", &port.to_string()]).args(["--edge-url", &format!("http://127.0.0.1:{edge}")]);
+        let group = Group::spawn("the reference origin", &mut origin)?;
+        Ok(Self { name: "the reference origin", port, health: "/dev/health", group })
+    }
 }
 
 /// Runs both until Ctrl-C, which is success, or until one of them ends, which is not.
@@ -42,40 +57,35 @@ pub fn dev(project: &Project, ports: Ports) -> Outcome {
     shown("building the reference origin", cargo.args(["build", "--quiet", "-p", "reference-origin"]))?;
 
     say("starting the reference origin and wrangler dev");
-    let origin = Group::spawn("the reference origin", &mut origin(project, ports.origin))?;
+    let origin = Server::origin(project, ports.origin, ports.edge)?;
     let edge = Group::spawn("wrangler dev", &mut wrangler(project, ports)?)?;
     // Dropped, and so stopped, in this order: the edge before what it asks.
-    let mut servers = [
-        Server { name: "the Worker (wrangler dev)", port: ports.edge, health: "/healthz", group: edge },
-        Server { name: "the reference origin", port: ports.origin, health: "/dev/health", group: origin },
-    ];
+    let mut servers =
+        [Server { name: "the Worker (wrangler dev)", port: ports.edge, health: "/healthz", group: edge }, origin];
+    attend(&mut servers, || welcome(ports, started.elapsed()))
+}
 
-    let outcome = wait_for_answers(&mut servers).and_then(|()| {
+/// Says welcome when both answer, and stops both after Ctrl-C, or when one of them ends.
+pub fn attend(servers: &mut [Server; 2], welcome: impl FnOnce() -> String) -> Outcome {
+    let outcome = wait_for_answers(servers).and_then(|()| {
         if !interrupted() {
-            println!("{}", welcome(ports, started.elapsed()));
+            println!("{}", welcome());
         }
-        watch(&mut servers)
+        watch(servers)
     });
     if let Err(failure) = &outcome {
         say(&format!("{failure}; stopping the other"));
     } else {
         say("stopping the Worker and the reference origin");
     }
-    for server in &servers {
+    for server in &mut *servers {
         server.group.ask_to_end();
     }
-    for server in &mut servers {
+    for server in servers {
         server.group.stop();
     }
     say("both are stopped");
     outcome
-}
-
-fn origin(project: &Project, port: u16) -> Command {
-    let program = project.target().join("debug").join("reference-origin");
-    let mut origin = command(program, &project.root);
-    origin.args(["--port", &port.to_string()]);
-    origin
 }
 
 /// wrangler for one port: state and inspector of its own, so that several run side by side; nothing that needs a network.
@@ -151,7 +161,8 @@ fn local(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
-fn check_free(port: u16, flag: &str) -> Outcome {
+/// A failure that names the flag, where something else listens.
+pub fn check_free(port: u16, flag: &str) -> Outcome {
     TcpListener::bind(local(port)).map(drop).map_err(|error| {
         Failure::new(format!(
             "port {port} cannot be used ({error}): stop what listens there, or choose another with `{flag} <n>`"
@@ -216,6 +227,7 @@ Try (the first one twice: a miss, then a hit):
   curl -i http://127.0.0.1:{edge}/api/dashboard/tiles/sales-pulse
   curl -i 'http://127.0.0.1:{edge}/api/dashboard/trends/revenue?days=30'
   curl -s http://127.0.0.1:{origin}/dev/requests
+  curl -s -d '{{\"total\":1234.56}}' http://127.0.0.1:{origin}/dev/orders
 ",
         elapsed.as_secs_f64()
     )
@@ -247,10 +259,10 @@ mod tests {
     }
 
     #[test]
-    fn the_welcome_names_both_ports_and_three_things_to_try() {
+    fn the_welcome_names_both_ports_and_four_things_to_try() {
         let ports = Ports { edge: 9000, origin: 9001 };
         let text = welcome(ports, Duration::from_secs(3));
-        assert_eq!(text.matches("  curl ").count(), 3);
+        assert_eq!(text.matches("  curl ").count(), 4);
         assert!(text.contains(":9000\n") && text.contains(":9001\n"));
     }
 }

@@ -4,12 +4,14 @@
 //! absent ([`setup`]); what went wrong is one sentence ([`failure`]).
 
 mod args;
+mod bench;
 mod build;
 mod debian;
 mod dev;
 mod failure;
 mod fingerprint;
 mod group;
+mod lab;
 mod lock;
 mod mutants;
 mod node;
@@ -69,5 +71,7 @@ fn perform(task: &Task) -> Outcome {
         Task::Mutants => mutants::mutants(&project),
         Task::Test { long } => steps::test(&project, long),
         Task::Dev(ports) => dev::dev(&project, ports),
+        Task::Lab(options) => lab::lab(&project, options),
+        Task::BenchStorm => bench::storm(&project),
     }
 }

@@ -44,7 +44,10 @@ const CHECK: &[Step] = &[
     Step { name: "docs", work: Work::Docs(&["doc", "--workspace", "--no-deps"]) },
     Step { name: "native tests", work: Work::Cargo(&["test", "-p", "hotrod-edge", "--lib", "--test", "it"]) },
     Step { name: "doc tests", work: Work::Cargo(&["test", "-p", "hotrod-edge", "--doc"]) },
-    Step { name: "origin and xtask tests", work: Work::Cargo(&["test", "-p", "reference-origin", "-p", "xtask"]) },
+    Step {
+        name: "tests of the tools",
+        work: Work::Cargo(&["test", "-p", "reference-origin", "-p", "xtask", "-p", "lab"]),
+    },
 ];
 
 /// What `test` does before the fast part.
@@ -54,7 +57,7 @@ const BEFORE: &[Step] = &[Step { name: "setup", work: Work::Setup }];
 const AFTER: &[Step] = &[
     Step { name: "wasm build", work: Work::Build },
     Step { name: "wasm size", work: Work::Budget },
-    Step { name: "origin build", work: Work::Cargo(&["build", "-p", "reference-origin"]) },
+    Step { name: "origin and lab build", work: Work::Cargo(&["build", "-p", "reference-origin", "-p", "lab"]) },
     Step { name: "end-to-end tests", work: Work::Cargo(&["test", "-p", "hotrod-edge", "--test", "e2e"]) },
 ];
 

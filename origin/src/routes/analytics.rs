@@ -9,6 +9,7 @@ use axum::{
 use serde::Serialize;
 use serde_json::json;
 
+use super::groups::{INVENTORY, ORDERS, grouped};
 use crate::{envelope::ApiError, shop::Shop, state::State, store::Comparison};
 
 /// Everything under `/api/dashboard` that is not in the tile envelope.
@@ -35,7 +36,7 @@ async fn top_products(Extract(state): Extract<State>, Shop(shop): Shop) -> Resul
         products: Vec<P>,
     }
     let products = state.store.top_products(shop.clone()).await?;
-    Ok(state.envelopes.api(&shop, Data { window_days: 30, products }))
+    Ok(grouped(ORDERS, state.envelopes.api(&shop, Data { window_days: 30, products })))
 }
 
 async fn product_performance(Extract(state): Extract<State>, Shop(shop): Shop) -> Result<Response, ApiError> {
@@ -51,12 +52,12 @@ struct Alerts<A> {
 
 async fn critical_alerts(Extract(state): Extract<State>, Shop(shop): Shop) -> Result<Response, ApiError> {
     let alerts = state.store.alerts(shop.clone(), true).await?;
-    Ok(state.envelopes.api(&shop, Alerts { count: alerts.len(), alerts }))
+    Ok(grouped(INVENTORY, state.envelopes.api(&shop, Alerts { count: alerts.len(), alerts })))
 }
 
 async fn all_alerts(Extract(state): Extract<State>, Shop(shop): Shop) -> Result<Response, ApiError> {
     let alerts = state.store.alerts(shop.clone(), false).await?;
-    Ok(state.envelopes.api(&shop, Alerts { count: alerts.len(), alerts }))
+    Ok(grouped(INVENTORY, state.envelopes.api(&shop, Alerts { count: alerts.len(), alerts })))
 }
 
 async fn acknowledge_alert(
@@ -79,7 +80,7 @@ async fn segments(Extract(state): Extract<State>, Shop(shop): Shop) -> Result<Re
 
 async fn growth_metrics(Extract(state): Extract<State>, Shop(shop): Shop) -> Result<Response, ApiError> {
     let growth = state.store.growth_metrics(shop.clone()).await?;
-    Ok(state.envelopes.api(&shop, growth))
+    Ok(grouped(ORDERS, state.envelopes.api(&shop, growth)))
 }
 
 async fn growth_milestones(Extract(state): Extract<State>, Shop(shop): Shop) -> Result<Response, ApiError> {

@@ -2,7 +2,9 @@
 
 mod analytics;
 mod exports;
+mod groups;
 mod live;
+mod orders;
 mod tiles;
 
 use axum::{
@@ -22,6 +24,7 @@ pub(crate) fn router(state: State) -> Router {
         .merge(analytics::routes())
         .merge(live::routes())
         .merge(exports::routes())
+        .merge(orders::routes())
         .merge(dev::routes())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)

@@ -8,6 +8,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::groups::{INVENTORY, ORDERS, ORDERS_AND_INVENTORY, grouped};
 use crate::{
     envelope::{ApiError, Stamped},
     shop::Shop,
@@ -36,7 +37,7 @@ async fn sales_pulse(Extract(state): Extract<State>, Shop(shop): Shop) -> Result
         pending_fulfillment: Vec<O>,
     }
     let (pulse, pending_fulfillment) = state.store.sales_pulse(shop).await?;
-    Ok(state.envelopes.tile(|_| Data { pulse, pending_fulfillment }))
+    Ok(grouped(ORDERS, state.envelopes.tile(|_| Data { pulse, pending_fulfillment })))
 }
 
 async fn inventory(Extract(state): Extract<State>, Shop(shop): Shop) -> Result<Response, ApiError> {
@@ -46,10 +47,13 @@ async fn inventory(Extract(state): Extract<State>, Shop(shop): Shop) -> Result<R
         count: usize,
     }
     let alerts = state.store.inventory_alerts(shop).await?;
-    Ok(state.envelopes.tile(|generated_at| Data {
-        count: alerts.len(),
-        alerts: alerts.into_iter().map(|alert| Stamped::new(alert, generated_at)).collect(),
-    }))
+    Ok(grouped(
+        INVENTORY,
+        state.envelopes.tile(|generated_at| Data {
+            count: alerts.len(),
+            alerts: alerts.into_iter().map(|alert| Stamped::new(alert, generated_at)).collect(),
+        }),
+    ))
 }
 
 async fn fulfillment(Extract(state): Extract<State>, Shop(shop): Shop) -> Result<Response, ApiError> {
@@ -59,7 +63,7 @@ async fn fulfillment(Extract(state): Extract<State>, Shop(shop): Shop) -> Result
         count: usize,
     }
     let issues = state.store.fulfillment_issues(shop).await?;
-    Ok(state.envelopes.tile(|_| Data { count: issues.len(), issues }))
+    Ok(grouped(ORDERS, state.envelopes.tile(|_| Data { count: issues.len(), issues })))
 }
 
 async fn cx(Extract(state): Extract<State>, Shop(shop): Shop) -> Result<Response, ApiError> {
@@ -79,7 +83,7 @@ async fn ops(Extract(state): Extract<State>, Shop(shop): Shop) -> Result<Respons
 
 async fn kpi_summary(Extract(state): Extract<State>, Shop(shop): Shop) -> Result<Response, ApiError> {
     let summary = state.store.kpi_summary(shop).await?;
-    Ok(state.envelopes.tile(|_| summary))
+    Ok(grouped(ORDERS_AND_INVENTORY, state.envelopes.tile(|_| summary)))
 }
 
 #[derive(Serialize)]

@@ -29,7 +29,7 @@ pub(crate) struct NewQuantity {
 #[derive(Debug)]
 pub(crate) struct NewBreach {
     pub(crate) shop: String,
-    /// The order's name. Unnamed, it is the newest order that is not on its way and has no issue yet.
+    /// The name of an order that is not on its way and has no issue yet. Unnamed, it is the newest of them.
     pub(crate) order: Option<String>,
     /// The operator's name. Unnamed, it is the first.
     pub(crate) operator: Option<String>,
@@ -41,8 +41,8 @@ pub(crate) struct NewBreach {
 pub(crate) enum Refusal {
     /// The shop sells no such part.
     Sku(String),
-    /// The shop has no such order, or it has an issue already.
-    Order(String),
+    /// The shop has no such order that is open and has no issue; or, unnamed, none at all.
+    Order(Option<String>),
     /// The shop has no such operator.
     Operator(String),
 }
@@ -59,9 +59,9 @@ pub(crate) struct CreatedLine {
 /// The order that was made.
 #[derive(Debug, Serialize)]
 pub(crate) struct CreatedOrder {
-    shop: String,
-    order_id: i64,
-    name: String,
+    pub(crate) shop: String,
+    pub(crate) order_id: i64,
+    pub(crate) name: String,
     total: f64,
     created_at: String,
     lines: Vec<CreatedLine>,
@@ -70,9 +70,9 @@ pub(crate) struct CreatedOrder {
 /// The stock that was counted.
 #[derive(Debug, Serialize)]
 pub(crate) struct CreatedQuantity {
-    shop: String,
-    variant_id: i64,
-    sku: String,
+    pub(crate) shop: String,
+    pub(crate) variant_id: i64,
+    pub(crate) sku: String,
     quantity: u32,
     previous_quantity: i64,
 }
@@ -80,12 +80,12 @@ pub(crate) struct CreatedQuantity {
 /// The breach that was noted, and what it opened.
 #[derive(Debug, Serialize)]
 pub(crate) struct CreatedBreach {
-    shop: String,
-    sla_event_id: i64,
+    pub(crate) shop: String,
+    pub(crate) sla_event_id: i64,
     operator: String,
-    order_id: i64,
-    order: String,
-    conversation_id: i64,
+    pub(crate) order_id: i64,
+    pub(crate) order: String,
+    pub(crate) conversation_id: i64,
     detected_at: String,
 }
 
@@ -281,20 +281,18 @@ fn insert_breach(connection: &Connection, breach: NewBreach) -> rusqlite::Result
         .query_row(
             "SELECT order_id, name, customer_id FROM orders WHERE shop_domain = ?1 AND (?2 IS NULL \
              OR name = ?2) AND order_id NOT IN (SELECT order_id FROM fulfillment_issues WHERE \
-             shop_domain = ?1) ORDER BY display_status = 'FULFILLED', order_id DESC LIMIT 1",
+             shop_domain = ?1) AND display_status <> 'FULFILLED' ORDER BY order_id DESC LIMIT 1",
             (&breach.shop, &breach.order),
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )
         .optional()?;
     let Some((order_id, order, customer_id)) = order else {
-        return Ok(Err(Refusal::Order(breach.order.unwrap_or_default())));
+        return Ok(Err(Refusal::Order(breach.order)));
     };
     let detected_at = clock::text(breach.at);
     let today = breach.at.date_naive();
     connection.execute(
-        "UPDATE orders SET target_ship_day = ?2, fulfillment_status = 'on_hold', display_status = \
-         CASE display_status WHEN 'FULFILLED' THEN 'PARTIALLY_FULFILLED' ELSE display_status END \
-         WHERE order_id = ?1",
+        "UPDATE orders SET target_ship_day = ?2, fulfillment_status = 'on_hold' WHERE order_id = ?1",
         (order_id, (today - TimeDelta::days(1)).to_string()),
     )?;
     connection.execute(

@@ -18,7 +18,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension};
 
 pub(crate) use analytics::{CategoryDay, Comparison, RevenueDay};
-pub(crate) use events::{NewBreach, NewOrder, NewQuantity, Refusal};
+pub(crate) use events::{CreatedBreach, CreatedOrder, CreatedQuantity, NewBreach, NewOrder, NewQuantity, Refusal};
 pub(crate) use export::{Export, ExportRow};
 
 use crate::{clock::Clock, seed};

@@ -186,7 +186,8 @@ JOIN customers AS c ON c.customer_id = v.customer_id
 WHERE v.status IN ('open', 'pending')
     AND (v.breached_at IS NOT NULL OR v.escalation_reason IS NOT NULL OR v.priority IN ('high', 'urgent'));
 
--- Breaches of the last seven days that were resolved, ranked by the time it took: for an operator's day and overall.
+-- Breaches of the seven days before today that were resolved, ranked by the time it took: for an operator's day and
+-- overall. Closed days, so a breach of today is in the live status and moves no report.
 CREATE VIEW v_sla_resolutions_7d AS
 SELECT
     e.shop_domain, e.day, e.operator_id, e.minutes_to_resolve AS minutes,
@@ -196,7 +197,7 @@ SELECT
     COUNT(*) OVER (PARTITION BY e.shop_domain) AS week_sample
 FROM shops AS s
 JOIN sla_events AS e
-    ON e.shop_domain = s.shop_domain AND e.day > date(s.business_day, '-7 days') AND e.day <= s.business_day
+    ON e.shop_domain = s.shop_domain AND e.day >= date(s.business_day, '-7 days') AND e.day < s.business_day
 WHERE e.minutes_to_resolve IS NOT NULL
 WINDOW
     operator_day AS (PARTITION BY e.shop_domain, e.day, e.operator_id ORDER BY e.minutes_to_resolve),
@@ -211,7 +212,7 @@ SELECT
     r.median_minutes, r.p90_minutes
 FROM shops AS s
 JOIN sla_events AS e
-    ON e.shop_domain = s.shop_domain AND e.day > date(s.business_day, '-7 days') AND e.day <= s.business_day
+    ON e.shop_domain = s.shop_domain AND e.day >= date(s.business_day, '-7 days') AND e.day < s.business_day
 JOIN operators AS p ON p.operator_id = e.operator_id
 LEFT JOIN (
     SELECT
@@ -233,8 +234,8 @@ SELECT
     ROUND(MAX(r.minutes) FILTER (WHERE r.week_position = (19 * r.week_sample + 19) / 20), 1) AS p95_minutes,
     ROUND(MIN(r.minutes), 1) AS min_minutes,
     ROUND(MAX(r.minutes), 1) AS max_minutes,
-    date(s.business_day, '-6 days') AS window_start,
-    s.business_day AS window_end
+    date(s.business_day, '-7 days') AS window_start,
+    date(s.business_day, '-1 day') AS window_end
 FROM shops AS s
 LEFT JOIN v_sla_resolutions_7d AS r ON r.shop_domain = s.shop_domain
 GROUP BY s.shop_domain;

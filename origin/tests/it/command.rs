@@ -81,7 +81,7 @@ impl Drop for Running {
 fn help_names_every_flag() {
     let (code, help, _) = output(&["--help"]);
     assert_eq!(code, Some(0));
-    for flag in ["--port", "--seed", "--now", "--db", "--help"] {
+    for flag in ["--port", "--seed", "--now", "--db", "--edge-url", "--webhook-secret", "--help"] {
         assert!(help.contains(flag), "{flag}");
     }
 }
@@ -103,6 +103,9 @@ fn wrong_flags_are_refused_by_name() {
         (&["--seed", "-1"], "--seed"),
         (&["--now", "yesterday"], "--now"),
         (&["--edge"], "--edge"),
+        (&["--edge-url", "127.0.0.1:8787"], "--edge-url"),
+        (&["--edge-url", "https://127.0.0.1:8787"], "TLS"),
+        (&["--webhook-secret", "whsec_c2hvcnQ="], "--webhook-secret"),
         (&["--db", "/no/such/folder/file"], "/no/such/folder/file"),
     ] {
         let (code, _, error) = output(arguments);

@@ -47,6 +47,8 @@ fn the_index_lists_every_command() {
         "POST /dev/orders",
         "POST /dev/inventory",
         "POST /dev/sla-breach",
+        "GET /dev/events",
+        "POST /dev/events",
     ] {
         assert!(index.get(command).is_some(), "{command}");
     }

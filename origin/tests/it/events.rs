@@ -106,12 +106,26 @@ fn a_breach_reaches_orders_conversations_alerts_and_the_live_status() {
         server.create("/dev/sla-breach", &json!({ "operator": "ines" }));
     });
     assert_eq!(open(), before + 1);
-    for path in ["tiles/fulfillment", "tiles/cx", "tiles/ops", "kpi/summary", "alerts/critical", "alerts/all"] {
+    for path in ["tiles/fulfillment", "tiles/cx", "kpi/summary", "alerts/critical", "alerts/all"] {
         assert!(changed.contains(path), "{path} is unchanged");
     }
-    assert!(!changed.contains("tiles/inventory") && !changed.contains("tiles/sales-pulse"));
+    // The report of the operators is of closed days.
+    for path in ["tiles/ops", "tiles/inventory", "tiles/sales-pulse"] {
+        assert!(!changed.contains(path), "{path} changed");
+    }
     assert_eq!(server.data("/api/dashboard/tiles/fulfillment", DEFAULT_SHOP)["count"], 52);
     assert_eq!(server.data("/api/dashboard/tiles/cx", DEFAULT_SHOP)["count"], 28);
+}
+
+#[test]
+fn an_order_that_is_on_its_way_breaks_no_promise() {
+    let server = Server::own();
+    let orders = server.get("/api/exports/orders.csv?megabytes=1", DEFAULT_SHOP);
+    let shipped = orders.text().lines().find(|line| line.contains(",FULFILLED,")).expect("one is on its way");
+    let name = shipped.split(',').find(|field| field.starts_with("#HR")).expect("its name");
+    let answer = server.post("/dev/sla-breach", &json!({ "order": name }).to_string());
+    assert_eq!(answer.status, 422, "{}", answer.text());
+    assert!(answer.text().contains(name), "{}", answer.text());
 }
 
 #[test]
@@ -162,6 +176,9 @@ fn bad_events_are_refused_with_a_sentence_and_change_nothing() {
         ("/dev/inventory", r#"{"sku":"NO-SUCH"}"#, 422, "NO-SUCH"),
         ("/dev/sla-breach", r##"{"order":"#HR1"}"##, 422, "#HR1"),
         ("/dev/sla-breach", r#"{"operator":"nobody"}"#, 422, "nobody"),
+        ("/dev/events", r#"{"data":{}}"#, 422, "type"),
+        ("/dev/events", r#"{"type":"x","data":[]}"#, 422, "data"),
+        ("/dev/events", r#"{"type":"x"}"#, 409, "--edge-url"),
     ];
     let figures = || {
         ["/api/dashboard/kpi/summary", "/api/dashboard/alerts/all", "/api/dashboard/tiles/inventory"]

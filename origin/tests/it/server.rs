@@ -8,10 +8,11 @@ use std::{
         mpsc,
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 use chrono::{DateTime, Utc};
-use reference_origin::{Config, DEFAULT_SEED, Origin};
+use reference_origin::{Config, DEFAULT_SEED, Origin, Patience};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
@@ -58,12 +59,11 @@ pub struct Server {
 impl Server {
     /// An origin with that seed, whose clock starts at that moment.
     pub fn start(seed: u32, now: &str) -> Self {
-        Self::with(seed, now, None)
+        Self::with(Config { seed, ..at(now) })
     }
 
-    fn with(seed: u32, now: &str, file: Option<PathBuf>) -> Self {
-        let now: DateTime<Utc> = now.parse().expect("a moment");
-        let config = Config { port: 0, seed, now: Some(now), db: file.clone() };
+    fn with(config: Config) -> Self {
+        let file = config.db.clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let (tell_port, port) = mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -87,7 +87,14 @@ impl Server {
 
     /// The same, but its clock starts at another moment of that day.
     pub fn own_at(now: &str) -> Self {
-        Self::with(DEFAULT_SEED, now, Some(seeded_copy()))
+        Self::with(Config { db: Some(seeded_copy()), ..at(now) })
+    }
+
+    /// The same, and it tells an edge what changed: longer than an answer waits, or eight times in about a second.
+    pub fn telling(edge: &str) -> Self {
+        let patience = Patience { attempt: Duration::from_secs(4), first_delay: Duration::from_millis(10) };
+        let edge = Some(edge.parse().expect("an edge"));
+        Self::with(Config { db: Some(seeded_copy()), edge, patience, ..at(NOW) })
     }
 
     /// An origin for all tests that change nothing.
@@ -152,13 +159,19 @@ impl Drop for Server {
     }
 }
 
+/// On any port, with a clock that starts at that moment.
+fn at(now: &str) -> Config {
+    let now: DateTime<Utc> = now.parse().expect("a moment");
+    Config { port: 0, now: Some(now), ..Config::default() }
+}
+
 /// A copy of a database that was seeded once, by an origin that nothing was asked of.
 pub fn seeded_copy() -> PathBuf {
     static SEEDED: OnceLock<Vec<u8>> = OnceLock::new();
     static COPIES: AtomicU32 = AtomicU32::new(1);
     let seeded = SEEDED.get_or_init(|| {
         let file = file_of(0);
-        let mut seeding = Server::with(DEFAULT_SEED, NOW, Some(file.clone()));
+        let mut seeding = Server::with(Config { db: Some(file.clone()), ..at(NOW) });
         seeding.file = None;
         drop(seeding);
         let seeded = std::fs::read(&file).expect("the database is there");

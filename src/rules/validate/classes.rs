@@ -117,15 +117,15 @@ fn lifetimes(class: &RawClass, rule: &str, faults: &mut Faults) -> Lifetimes {
 /// How old counters may be: what a receipt promises follows from it.
 fn bounds(class: &RawClass, rule: &str, faults: &mut Faults) -> Bounds {
     let at = class.name.span().start;
-    let mut needed = |value: &Option<Spanned<u32>>, word: &str| match value.as_ref().map(|value| *value.get_ref()) {
-        Some(seconds) => seconds,
-        None => {
+    let mut needed = |value: &Option<Spanned<u32>>, word: &str, without: Seconds| {
+        let missing = || {
             faults.add(at, rule, format!("a stored class needs `{word}`, in seconds: purges are promised by it"));
-            1
-        }
+            without
+        };
+        value.as_ref().map_or_else(missing, |value| *value.get_ref())
     };
-    let isolate = needed(&class.snapshot_isolate, "snapshot_isolate");
-    let bound = needed(&class.snapshot_bound, "snapshot_bound");
+    let isolate = needed(&class.snapshot_isolate, "snapshot_isolate", 0);
+    let bound = needed(&class.snapshot_bound, "snapshot_bound", Seconds::MAX);
     let behind = class.snapshot_behind.as_ref().map(|value| *value.get_ref());
     if bound == 0 {
         faults.add(at, rule, "snapshot_bound = 0 would ask the ledger for every request: say 1 or more");

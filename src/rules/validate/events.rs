@@ -39,7 +39,7 @@ pub(super) fn events(raw: &[RawEvent], classes: &[KnownClass], routes: &[Route],
             .chain(event.chatwoot.iter().map(|topic| (topic, "chatwoot")))
         {
             if !taken.insert((word, topic.get_ref().clone())) {
-                let sentence = format!("{word} topic `{}` means another event already", topic.get_ref());
+                let sentence = format!("{word} topic `{}` means an event already", topic.get_ref());
                 faults.add(topic.span().start, &rule, sentence);
             }
         }

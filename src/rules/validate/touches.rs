@@ -68,7 +68,11 @@ pub(super) fn judge_tags(tags: &[Spanned<String>], rule: &str, faults: &mut Faul
             faults.add(
                 tag.span().start,
                 rule,
-                format!("tag `{}` is not 1 to {TAG_GREATEST_LENGTH} printable ASCII characters without space, comma, quote and backslash", tag.get_ref()),
+                format!(
+                    "tag `{}` is not 1 to {TAG_GREATEST_LENGTH} printable \
+                     ASCII characters without space, comma, quote and backslash",
+                    tag.get_ref()
+                ),
             );
         }
     }

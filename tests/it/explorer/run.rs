@@ -5,6 +5,7 @@ use super::promise::{Asked, Note, Promises};
 use crate::client::Open;
 use crate::fakes::{GetFault, LedgerFault, Location, OriginFault, Point, PutFault, TENANT, Waiting, World};
 use hotrod_edge::key::Tenant;
+use hotrod_edge::ledger::line::Line;
 use hotrod_edge::time::UnixMillis;
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
@@ -145,7 +146,8 @@ impl Run {
             .iter()
             .filter_map(|task| if let Task::Get { key, .. } = task { Some(key.bound()) } else { None });
         let copies = bounds.flat_map(|bound| asked_at.iter().map(move |at| at + bound));
-        let due = self.world.object(&tenant()).desk.borrow().due();
+        let line = self.world.counters(TENANT).and_then(|text| Line::decode(&text));
+        let due = line.and_then(|line| line.due());
         let over = self.promises.made.iter().map(|promise| promise.effective_by + 1);
         let spans = self.plan.spans.iter().map(|span| now + span);
         copies.chain(due.map(|at| at.0)).chain(over).chain(spans).filter(|at| *at > now).collect()

@@ -3,8 +3,9 @@
 use super::{Point, World};
 use hotrod_edge::epoch::{Counters, Epoch};
 use hotrod_edge::key::Tenant;
-use hotrod_edge::ledger::desk::{Desk, Disk, Message, Terms};
+use hotrod_edge::ledger::desk::{Desk, Disk, GLOBAL_MS, Message, Terms};
 use hotrod_edge::ledger::order::{Declined, Done, Order, decode_answer, encode_answer};
+use hotrod_edge::ledger::outbox::{Leg, State};
 use hotrod_edge::ports::{Failure, Ledger, Told};
 use hotrod_edge::rules::Rules;
 use hotrod_edge::snapshot::Snapshot;
@@ -29,18 +30,29 @@ pub enum LedgerFault {
     Hangs,
 }
 
+/// A message: its source, id, digest and receipt, and when it came.
+type Noted = (String, String, String, String, UnixMillis);
+
 /// What a ledger has on disk.
 #[derive(Debug, Default)]
 pub struct MemoryDisk {
     line: RefCell<Option<String>>,
     receipts: RefCell<BTreeMap<String, (UnixMillis, String)>>,
-    messages: RefCell<Vec<(String, String, String, String, UnixMillis)>>,
+    messages: RefCell<Vec<Noted>>,
+    legs: RefCell<Vec<Leg>>,
     /// Whether it takes nothing more.
     pub is_full: Cell<bool>,
+    /// After how many writes it is full, if that is to happen.
+    pub full_after: Cell<Option<usize>>,
 }
 
 impl MemoryDisk {
     fn write(&self) -> Result<(), Failure> {
+        match self.full_after.get() {
+            Some(0) => self.is_full.set(true),
+            Some(more) => self.full_after.set(Some(more - 1)),
+            None => {}
+        }
         if self.is_full.get() { Err(Failure("the disk is full".to_string())) } else { Ok(()) }
     }
 }
@@ -87,6 +99,35 @@ impl Disk for MemoryDisk {
         Ok(())
     }
 
+    fn write_leg(&self, leg: &Leg) -> Result<(), Failure> {
+        self.write()?;
+        let id = self.legs.borrow().len() as u64 + 1;
+        self.legs.borrow_mut().push(Leg { id, ..leg.clone() });
+        Ok(())
+    }
+
+    fn move_leg(&self, leg: &Leg) -> Result<(), Failure> {
+        self.write()?;
+        for there in self.legs.borrow_mut().iter_mut().filter(|there| there.id == leg.id) {
+            *there = leg.clone();
+        }
+        Ok(())
+    }
+
+    fn legs(&self, receipt: &str) -> Result<Vec<Leg>, Failure> {
+        Ok(self.legs.borrow().iter().filter(|leg| leg.receipt == receipt).cloned().collect())
+    }
+
+    fn due_legs(&self, by: UnixMillis, at_most: u32) -> Result<Vec<Leg>, Failure> {
+        let legs = self.legs.borrow();
+        let due = legs.iter().filter(|leg| leg.state == State::Waiting && leg.due <= by);
+        Ok(due.take(at_most as usize).cloned().collect())
+    }
+
+    fn next_due(&self) -> Result<Option<UnixMillis>, Failure> {
+        Ok(self.legs.borrow().iter().filter(|leg| leg.state == State::Waiting).map(|leg| leg.due).min())
+    }
+
     fn forget(&self, before: UnixMillis) -> Result<(), Failure> {
         self.receipts.borrow_mut().retain(|_, (at, _)| *at >= before);
         self.messages.borrow_mut().retain(|message| message.4 >= before);
@@ -99,12 +140,31 @@ impl Disk for MemoryDisk {
 pub struct Object {
     pub desk: RefCell<Desk>,
     pub disk: MemoryDisk,
+    /// When it heard of the ledger of all tenants.
+    heard: Cell<Option<u64>>,
+    /// By how much its clock is behind, in milliseconds.
+    pub behind: Cell<u64>,
 }
 
 impl Object {
+    /// The time by its own clock.
+    pub fn now(&self, world: &World) -> UnixMillis {
+        UnixMillis(world.now() - self.behind.get())
+    }
+
+    /// Whatever was on disk is gone as well.
+    pub fn lose(&self) {
+        self.restart();
+        self.disk.line.take();
+        self.disk.receipts.take();
+        self.disk.messages.take();
+        self.disk.legs.take();
+    }
+
     /// Whatever was in memory is gone.
     pub fn restart(&self) {
         self.desk.take();
+        self.heard.set(None);
     }
 }
 
@@ -120,6 +180,24 @@ fn failure() -> Failure {
 }
 
 impl FakeLedger {
+    fn terms<'a>(&'a self, tenant: Option<&'a Tenant>) -> Terms<'a> {
+        let (rules, tokens) = (&self.rules, &self.tokens);
+        Terms { tenant, rules, snapshot_at_most: None, tokens, has_zone: false }
+    }
+
+    /// What was purged for all tenants is heard of as often as it is promised.
+    fn hear(&self, tenant: &Tenant, object: &Object) -> Result<(), Failure> {
+        let now = self.world.now();
+        if object.heard.get().is_some_and(|heard| now.abs_diff(heard) < GLOBAL_MS / 2) {
+            return Ok(());
+        }
+        object.heard.set(Some(now));
+        let everyone = &self.world.everyone;
+        let global = everyone.desk.borrow_mut().counters(&everyone.disk, UnixMillis(now), None)?;
+        let now = object.now(&self.world);
+        object.desk.borrow_mut().adopt(&object.disk, self.terms(Some(tenant)), &global, now)
+    }
+
     async fn arrive(&self, point: Point) -> Result<(), Failure> {
         self.world.arrive(point).await;
         self.world.gates.saw(self.world.ledger_fault.get() == LedgerFault::None);
@@ -138,7 +216,8 @@ impl Ledger for FakeLedger {
         self.world.ledger_questions.set(self.world.ledger_questions.get() + 1);
         self.arrive(Point::LedgerRead).await?;
         let object = self.world.object(tenant);
-        let text = object.desk.borrow_mut().counters(&object.disk, UnixMillis(self.world.now()), at_least)?;
+        self.hear(tenant, &object)?;
+        let text = object.desk.borrow_mut().counters(&object.disk, object.now(&self.world), at_least)?;
         self.world.gates.saw(&text);
         self.world.arrive(Point::LedgerAnswer).await;
         let counters = Counters::decode(&text).ok_or_else(failure)?;
@@ -150,9 +229,9 @@ impl Ledger for FakeLedger {
         let order = Order::decode(&order.encode()).ok_or_else(failure)?;
         self.arrive(Point::LedgerOrder).await?;
         let object = self.world.object(tenant);
-        let terms = Terms { tenant, rules: &self.rules, snapshot_at_most: None, tokens: &self.tokens };
+        let terms = self.terms(Some(tenant));
         let id = format!("{}~{}", tenant.as_str(), self.world.serial());
-        let now = UnixMillis(self.world.now());
+        let now = object.now(&self.world);
         let answer = object.desk.borrow_mut().order(&object.disk, terms, &order, &id, now)?;
         let due = object.desk.borrow().due().map(|due| due.0);
         self.world.gates.saw((now.0, due, answer.as_ref().map(|done| &done.counters).ok()));
@@ -165,8 +244,25 @@ impl Ledger for FakeLedger {
         }
     }
 
+    async fn order_everywhere(&self, order: &Order) -> Result<Result<Done, Declined>, Failure> {
+        self.arrive(Point::LedgerOrder).await?;
+        let object = &self.world.everyone;
+        let id = format!("~~{}", self.world.serial());
+        let now = UnixMillis(self.world.now());
+        let answer = object.desk.borrow_mut().order(&object.disk, self.terms(None), order, &id, now)?;
+        decode_answer(&encode_answer(&answer)).ok_or_else(failure)
+    }
+
+    async fn list(&self, tenant: &Tenant, is_listed: bool) -> Result<(), Failure> {
+        self.arrive(Point::LedgerOrder).await?;
+        let object = self.world.object(tenant);
+        let now = UnixMillis(self.world.now());
+        object.desk.borrow_mut().list(&object.disk, tenant.as_str(), is_listed, now)
+    }
+
     async fn receipt(&self, tenant: &Tenant, id: &str) -> Result<Option<String>, Failure> {
         self.arrive(Point::LedgerRead).await?;
-        self.world.object(tenant).disk.receipt(id)
+        let object = self.world.object(tenant);
+        object.desk.borrow().receipt(&object.disk, id)
     }
 }

@@ -12,7 +12,7 @@ mod tier;
 
 pub use gates::{Gates, Waiting};
 pub use isolate::Shelf;
-pub use ledger::{LedgerFault, Object};
+pub use ledger::{LedgerFault, MemoryDisk, Object};
 pub use message::{Asking, Bytes, Content};
 pub use origin::{OriginFault, Script, Scripted, edited};
 pub use tier::{GetFault, PutFault, Store};
@@ -42,6 +42,14 @@ pub const SECRET: &str = "the-origin-secret";
 pub const EPOCH_SECRET: &str = "the-epoch-secret-of-tests";
 /// An operator's token.
 pub const TOKEN: &str = "an-operators-token";
+/// Who may send webhooks: one sender for both shops by Standard Webhooks, and each shop's app by Shopify.
+pub const WEBHOOKS: &str = r#"{
+    "standard": [{"secret": "whsec_c2VudCBieSB0aGUgb3JpZ2lu", "tenants": ["shop.test", "other.test"]}],
+    "shopify": [{"secret": "the app of shop.test", "tenant": "shop.test"},
+                {"secret": "the app of other.test", "tenant": "other.test"}]
+}"#;
+/// The first of its secrets, decoded.
+pub const STANDARD_SECRET: &str = "sent by the origin";
 /// 2026-03-31T00:00:00Z.
 pub const DAY: u64 = 1_774_915_200_000;
 
@@ -83,6 +91,8 @@ pub struct World {
     now: Cell<u64>,
     pub kv: Rc<Store>,
     objects: RefCell<BTreeMap<Tenant, Rc<Object>>>,
+    /// The Durable Object of all tenants.
+    pub everyone: Object,
     /// How often a ledger was asked for its counters.
     pub ledger_questions: Cell<usize>,
     pub ledger_fault: Cell<LedgerFault>,
@@ -210,17 +220,20 @@ impl Location {
     }
 
     pub fn with(world: &Rc<World>, tenant: &str, rules: Option<Rc<Rules>>) -> Rc<Self> {
-        Self::of(world, tenant, rules, Rc::default(), Rc::default())
+        Self::of(world, config(tenant, None), rules, Rc::default(), Rc::default())
+    }
+
+    /// With one setting more.
+    pub fn with_setting(world: &Rc<World>, name: &str, value: &str) -> Rc<Self> {
+        Self::of(world, config(TENANT, Some((name, value))), None, Rc::default(), Rc::default())
     }
 
     /// Another isolate of the same data centre.
     pub fn beside(other: &Self) -> Rc<Self> {
-        let tenant = other.config.access.admit().expect("one tenant").as_str();
-        Self::of(&other.world, tenant, other.rules.clone(), other.edge.clone(), other.shelf.clone())
+        Self::of(&other.world, other.config.clone(), other.rules.clone(), other.edge.clone(), other.shelf.clone())
     }
 
-    fn of(world: &Rc<World>, tenant: &str, rules: Option<Rc<Rules>>, edge: Rc<Store>, shelf: Rc<Shelf>) -> Rc<Self> {
-        let config = config(tenant);
+    fn of(world: &Rc<World>, config: Config, rules: Option<Rc<Rules>>, edge: Rc<Store>, shelf: Rc<Shelf>) -> Rc<Self> {
         let tier = |name, store| tier::FakeTier { name, store, world: world.clone() };
         Rc::new(Self {
             tiers: [tier(TierName::Edge, edge.clone()), tier(TierName::Kv, world.kv.clone())],
@@ -241,7 +254,7 @@ impl Location {
     }
 }
 
-fn config(tenant: &str) -> Config {
+fn config(tenant: &str, more: Option<(&str, &str)>) -> Config {
     let get = |name: &str| {
         let value = match name {
             "ACCESS_MODE" => "open",
@@ -251,11 +264,12 @@ fn config(tenant: &str) -> Config {
             "OPERATOR_TOKENS_SHA256" => return Some(validation::digest(TOKEN.as_bytes())),
             "ORIGIN_SECRET" => SECRET,
             "EPOCH_SECRET" => EPOCH_SECRET,
-            _ => return None,
+            "WEBHOOKS" => WEBHOOKS,
+            _ => more.filter(|(other, _)| *other == name)?.1,
         };
         Some(value.to_string())
     };
-    Config::read(get).expect("these settings are complete")
+    Config::read(compiled(), get).expect("these settings are complete")
 }
 
 impl Location {

@@ -46,6 +46,11 @@ pub fn answer(step: &Step, seen: &Seen, tags: &mut BTreeMap<String, String>) -> 
             return Err(format!("ETag: {tag:?} is that of `{name}`"));
         }
     }
+    if let Some(name) = &step.token {
+        let receipt = seen.json();
+        let token = seen.field("epoch-token").or_else(|| receipt["token"].as_str()).ok_or("there is no token")?;
+        tags.insert(name.clone(), token.to_string());
+    }
     for (name, value) in &step.has {
         same(name, &seen.field(name), &Some(value.as_str()))?;
     }

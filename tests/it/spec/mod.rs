@@ -41,13 +41,19 @@ specs! {
     forwarding
     ledger
     lifetimes
+    merging
     nocache
     origin
     purge
     query
+    snapshot
+    soft
     storing
+    tags
     targets
     tiers
+    tokens
+    writes
 }
 
 #[test]

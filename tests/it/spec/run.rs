@@ -12,9 +12,10 @@ use std::time::Duration;
 pub struct Stage {
     pub world: Rc<World>,
     begins: u64,
-    locations: BTreeMap<String, Rc<Location>>,
+    /// By data centre and isolate.
+    locations: BTreeMap<(String, Option<String>), Rc<Location>>,
     open: BTreeMap<String, (Open, crate::fakes::Point)>,
-    /// Each ETag by the name that the scenario gave it.
+    /// Each ETag and token by the name that the scenario gave it.
     pub tags: BTreeMap<String, String>,
 }
 
@@ -54,8 +55,9 @@ fn millis(seconds: f64) -> u64 {
 
 impl Stage {
     fn location(&mut self, step: &Step) -> Rc<Location> {
-        let name = step.location.as_deref().unwrap_or("here");
-        self.locations.entry(name.to_string()).or_insert_with(|| Location::new(&self.world)).clone()
+        let name = step.location.as_deref().unwrap_or("here").to_string();
+        let first = self.locations.entry((name.clone(), None)).or_insert_with(|| Location::new(&self.world)).clone();
+        self.locations.entry((name, step.isolate.clone())).or_insert_with(|| Location::beside(&first)).clone()
     }
 
     fn step(&mut self, step: &Step) -> Result<(), String> {
@@ -72,14 +74,16 @@ impl Stage {
         match step.evict {
             Some(Where::Edge) => location.edge.clear(),
             Some(Where::Kv) => self.world.kv.clear(),
+            Some(Where::Counters) => location.shelf.clear(),
             None => {}
         }
         match step.land {
             Some(Where::Edge) => location.edge.land(),
             Some(Where::Kv) => self.world.kv.land(),
-            None => {}
+            Some(Where::Counters) | None => {}
         }
         let before = self.world.origin.count();
+        let asked_before = self.world.ledger_questions.get();
         let seen = match (&step.finish, request(step, &self.tags)) {
             (Some(name), _) => Some(self.finish(name)?),
             (None, Some(request)) => self.send(step, &location, request)?,
@@ -88,6 +92,10 @@ impl Stage {
         let reached = self.world.origin.count() - before;
         if let Some(expected) = step.origin.filter(|expected| *expected != reached) {
             return Err(format!("requests that reached the origin: {reached}, and not {expected}; {seen:?}"));
+        }
+        let asked = self.world.ledger_questions.get() - asked_before;
+        if let Some(expected) = step.asked.filter(|expected| *expected != asked) {
+            return Err(format!("questions to the ledger: {asked}, and not {expected}; {seen:?}"));
         }
         if let Some(seen) = seen {
             check::answer(step, &seen, &mut self.tags)?;
@@ -134,7 +142,7 @@ fn request(step: &Step, tags: &BTreeMap<String, String>) -> Option<Asking> {
             body.entry("mode").or_insert_with(|| "hard".into());
             Some(Asking::purge(serde_json::to_vec(&body).ok()?))
         })?;
-    // `{a}` in a field stands for the ETag that is called `a`.
+    // `{a}` in a field stands for the ETag or token that is called `a`.
     let known = |value: &String| {
         tags.iter().fold(value.clone(), |value, (name, tag)| value.replace(&format!("{{{name}}}"), tag))
     };
@@ -164,11 +172,12 @@ fn script(world: &World, answer: &Answer) {
 }
 
 fn break_down(location: &Location, faults: &Faults) {
-    let Faults { edge_get, edge_put, kv_get, kv_put, ledger, origin } = *faults;
+    let Faults { edge_get, edge_put, kv_get, kv_put, ledger, counters, origin } = *faults;
     location.edge.get_fault.set(edge_get);
     location.edge.put_fault.set(edge_put);
     location.world.kv.get_fault.set(kv_get);
     location.world.kv.put_fault.set(kv_put);
+    location.shelf.fails.set(counters);
     location.world.ledger_fault.set(ledger);
     location.world.origin.fault.set(origin);
 }

@@ -40,6 +40,8 @@ pub struct Step {
 
     /// In which data centre: `here`, if it is not said.
     pub location: Option<String>,
+    /// In which isolate of it: the first one, if it is not said.
+    pub isolate: Option<String>,
     pub get: Option<String>,
     pub head: Option<String>,
     pub post: Option<String>,
@@ -47,7 +49,7 @@ pub struct Step {
     pub send: Option<[String; 2]>,
     /// A purge by an operator, with `mode = "hard"` unless it says another.
     pub purge: Option<toml::Table>,
-    /// Of the request. `{a}` in a value stands for the ETag that is called `a`.
+    /// Of the request. `{a}` in a value stands for the ETag or token that is called `a`.
     pub headers: BTreeMap<String, String>,
     pub content: Option<String>,
     /// Starts the request under a name, and leaves it where it is held.
@@ -59,6 +61,8 @@ pub struct Step {
 
     /// How many requests reached the origin in this step.
     pub origin: Option<usize>,
+    /// How often the ledger was asked for its counters in this step.
+    pub asked: Option<usize>,
     pub status: Option<u16>,
     /// Cache-Status, without the cache's name.
     pub cs: Option<String>,
@@ -76,6 +80,8 @@ pub struct Step {
     pub tag: Option<String>,
     /// The ETag is not the one of this name.
     pub other_tag: Option<String>,
+    /// The answer has an epoch token, in Epoch-Token or in a receipt. This is what it is called from here on.
+    pub token: Option<String>,
     pub has: BTreeMap<String, String>,
     pub lacks: Vec<String>,
     /// What was recorded since the scenario began, all of it.
@@ -112,15 +118,18 @@ pub struct Faults {
     pub kv_get: GetFault,
     pub kv_put: PutFault,
     pub ledger: LedgerFault,
+    /// The data centre's copies of counters can be neither read nor put.
+    pub counters: bool,
     pub origin: OriginFault,
 }
 
-/// A tier.
+/// A tier, or the data centre's copies of counters.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Where {
     Edge,
     Kv,
+    Counters,
 }
 
 /// What the origin received.
@@ -168,6 +177,7 @@ impl Step {
             || self.says.is_some()
             || self.tag.is_some()
             || self.other_tag.is_some()
+            || self.token.is_some()
             || !self.has.is_empty()
             || !self.lacks.is_empty();
         match sent {

@@ -1,0 +1,136 @@
+//! What an isolate keeps for its requests: copies of counters, and questions to the origin under way. Between requests
+//! there is only plain data, and promises of it.
+
+use super::js::{failure, get, object};
+use super::tiers::cache;
+use crate::entry::Head;
+use crate::epoch::Epoch;
+use crate::fill::Fetched;
+use crate::key::{CacheKey, Tenant};
+use crate::names::{field, path};
+use crate::ports::{Failure, Flights, InFlight, Snapshots};
+use crate::small::Map;
+use crate::snapshot::{Held, KEPT, Snapshot};
+use crate::time::UnixMillis;
+use alloc::string::String;
+use core::cell::RefCell;
+use wasm_bindgen::{JsCast as _, JsValue};
+use worker::js_sys::{Function, Object, Promise, Uint8Array};
+use worker::wasm_bindgen_futures::JsFuture;
+use worker::web_sys::{Headers, Response, ResponseInit};
+
+/// So many tenants' counters are kept; those of further ones are looked up in the data centre each time.
+const TENANTS_AT_MOST: usize = 1000;
+
+thread_local! {
+    static OWN: RefCell<Map<Tenant, Held>> = const { RefCell::new(Map::new()) };
+    static FLIGHTS: RefCell<Map<CacheKey, Flight>> = const { RefCell::new(Map::new()) };
+}
+
+/// The copies of counters: one in this isolate, one in the Cache API.
+pub struct Copies {
+    /// The beginning of every copy's URL.
+    base: String,
+}
+
+impl Copies {
+    pub fn new(host: &str) -> Self {
+        Self { base: format!("https://{host}{}", path::COUNTERS) }
+    }
+
+    async fn read(&self, tenant: &Tenant) -> Result<Option<Snapshot>, JsValue> {
+        let url = format!("{}{}", self.base, tenant.as_str());
+        let found = JsFuture::from(cache().await?.match_with_str(&url)).await?;
+        let Ok(response) = found.dyn_into::<Response>() else { return Ok(None) };
+        let text = JsFuture::from(response.text()?).await?;
+        Ok(text.as_string().and_then(|text| Snapshot::decode(&text)))
+    }
+
+    async fn write(&self, tenant: &Tenant, snapshot: &Snapshot) -> Result<(), JsValue> {
+        let headers = Headers::new()?;
+        headers.set(field::CACHE_CONTROL, &format!("s-maxage={KEPT}"))?;
+        headers.set(field::CACHE_TAG, &format!("{}{}", field::COUNTERS_TAG, tenant.as_str()))?;
+        let init = ResponseInit::new();
+        init.set_headers_headers(&headers);
+        let response = Response::new_with_opt_str_and_init(Some(&snapshot.encode()), &init)?;
+        let url = format!("{}{}", self.base, tenant.as_str());
+        JsFuture::from(cache().await?.put_with_str(&url, &response)).await?;
+        Ok(())
+    }
+}
+
+impl Snapshots for Copies {
+    fn own(&self, tenant: &Tenant) -> Option<Held> {
+        OWN.with_borrow(|own| own.get(tenant).cloned())
+    }
+
+    fn keep(&self, tenant: &Tenant, held: Held) {
+        OWN.with_borrow_mut(|own| {
+            if own.len() >= TENANTS_AT_MOST && own.get(tenant).is_none() {
+                own.clear();
+            }
+            own.insert(tenant.clone(), held);
+        });
+    }
+
+    async fn shared(&self, tenant: &Tenant) -> Result<Option<Snapshot>, Failure> {
+        self.read(tenant).await.map_err(failure)
+    }
+
+    async fn share(&self, tenant: &Tenant, snapshot: &Snapshot) -> Result<(), Failure> {
+        self.write(tenant, snapshot).await.map_err(failure)
+    }
+}
+
+/// A question under way.
+#[derive(Clone)]
+pub struct Flight {
+    epoch: Epoch,
+    since: UnixMillis,
+    /// Of `{ head, body }`, or of nothing.
+    landed: Promise,
+    land: Option<Function>,
+}
+
+/// The questions under way in this isolate.
+pub struct Asking;
+
+impl Flights for Asking {
+    type Handle = Flight;
+
+    fn under_way(&self, key: &CacheKey) -> Option<InFlight<Flight>> {
+        let flight = FLIGHTS.with_borrow(|flights| flights.get(key).cloned())?;
+        Some(InFlight { epoch: flight.epoch, since: flight.since, handle: flight })
+    }
+
+    fn take_off(&self, key: &CacheKey, epoch: Epoch, now: UnixMillis) -> Flight {
+        let mut land = None;
+        let landed = Promise::new(&mut |resolve, _| land = Some(resolve));
+        let flight = Flight { epoch, since: now, landed, land };
+        FLIGHTS.with_borrow_mut(|flights| flights.insert(key.clone(), flight.clone()));
+        flight
+    }
+
+    fn land(&self, key: &CacheKey, handle: Flight, fetched: Option<&Fetched>) {
+        FLIGHTS.with_borrow_mut(|flights| {
+            if flights.get(key).is_some_and(|flight| Object::is(&flight.landed, &handle.landed)) {
+                _ = flights.remove(key);
+            }
+        });
+        let data = fetched.map_or(JsValue::UNDEFINED, |fetched| {
+            let body = Uint8Array::from(&*fetched.bytes);
+            object(&[("head", JsValue::from(fetched.encoded.as_str())), ("body", body.into())])
+        });
+        if let Some(land) = handle.land {
+            // Resolving a promise throws nothing.
+            _ = land.call1(&JsValue::UNDEFINED, &data);
+        }
+    }
+
+    async fn landed(&self, handle: Flight) -> Option<Fetched> {
+        let data = JsFuture::from(handle.landed).await.ok()?;
+        let encoded = get(&data, "head").as_string()?;
+        let body = get(&data, "body").dyn_into::<Uint8Array>().ok()?;
+        Some(Fetched { head: Head::decode(&encoded)?, encoded, bytes: body.to_vec().into() })
+    }
+}

@@ -1,0 +1,200 @@
+//! One miss, one fetch: requests of one isolate that want the same share a question to the origin, if its answer will
+//! have seen all that their own would have.
+
+use crate::client::{Open, ask, get};
+use crate::fakes::{Asking, Location, OriginFault, Point, Scripted, World};
+use hotrod_edge::ports::Ports;
+use std::rc::Rc;
+
+const OPS: &str = "/api/dashboard/tiles/ops";
+const SEGMENTS: &str = "/api/dashboard/segments";
+
+/// A request that is held while the origin makes its answer.
+fn held(location: &Rc<Location>, url: &str) -> Open {
+    location.world.hold(Point::OriginAnswer);
+    let mut open = Open::new(location, Asking::get(url));
+    assert!(!open.run() && location.world.holds(Point::OriginAnswer));
+    open
+}
+
+/// Lets a request come to its end: the answer's serial, and what it says of the cache.
+#[track_caller]
+fn end(open: &mut Open) -> (Option<u64>, String) {
+    assert!(open.run(), "nothing holds it any more");
+    let seen = open.answer().expect("an answer comes first");
+    assert_eq!(seen.status, 200);
+    (seen.serial(), seen.cache_status().to_string())
+}
+
+#[test]
+fn requests_for_the_same_share_one_fetch_and_store_it_once() {
+    let world = World::new();
+    let location = Location::new(&world);
+    let mut leader = held(&location, OPS);
+    let mut followers: Vec<Open> = (0..5).map(|_| Open::new(&location, Asking::get(OPS))).collect();
+    for follower in &mut followers {
+        assert!(!follower.run());
+        assert_eq!(follower.answer(), None);
+    }
+    world.release(Point::OriginAnswer);
+    assert_eq!(end(&mut leader), (Some(1), "fwd=uri-miss; fwd-status=200; stored".to_string()));
+    for follower in &mut followers {
+        assert_eq!(end(follower), (Some(1), "fwd=uri-miss; fwd-status=200; collapsed".to_string()));
+    }
+    assert_eq!(world.origin.count(), 1);
+    assert_eq!(get(&location, OPS).cache_status(), "hit; ttl=300; detail=edge");
+    assert!(Ports::flights(&*location).under_way_now().is_empty());
+}
+
+#[test]
+fn other_keys_isolates_and_tenants_ask_for_themselves() {
+    let world = World::new();
+    let location = Location::new(&world);
+    let _leader = held(&location, "/api/dashboard/trends/revenue?days=30");
+    let others = [Location::beside(&location), Location::new(&world), Location::of_tenant(&world, "other.test")];
+    for (serial, other) in (2..).zip(&others) {
+        assert_eq!(get(other, "/api/dashboard/trends/revenue?days=30").serial(), Some(serial));
+        other.edge.clear();
+    }
+    assert_eq!(get(&location, "/api/dashboard/trends/revenue?days=90").serial(), Some(5));
+}
+
+/// A fill from before a purge is not joined by whoever knows of the purge.
+#[test]
+fn a_fetch_of_an_older_position_is_not_joined() {
+    for mode in ["soft", "hard"] {
+        let world = World::new();
+        let location = Location::new(&world);
+        let mut older = held(&location, SEGMENTS);
+        world.pass(10);
+        let purge = format!(r#"{{"mode":"{mode}","routes":["segments"]}}"#);
+        assert_eq!(ask(&location, Asking::purge(purge)).status, 202);
+        assert_eq!(get(&location, SEGMENTS).serial(), Some(2), "{mode}");
+        world.release(Point::OriginAnswer);
+        assert_eq!(end(&mut older).0, Some(1));
+        assert_eq!((get(&location, SEGMENTS).serial(), world.origin.count()), (Some(2), 2), "{mode}");
+    }
+}
+
+/// One that knows of more is joined: what it brings has seen all that the follower would ask for.
+#[test]
+fn a_fetch_of_a_later_position_is_joined() {
+    let world = World::new();
+    let location = Location::new(&world);
+    world.hold(Point::LedgerAnswer);
+    let mut slow = Open::new(&location, Asking::get(SEGMENTS));
+    assert!(!slow.run());
+    world.pass(10);
+    assert_eq!(ask(&location, Asking::purge(r#"{"mode":"hard","all":true}"#)).status, 202);
+    let mut later = held(&location, SEGMENTS);
+    world.release(Point::LedgerAnswer);
+    assert!(!slow.run());
+    world.release(Point::OriginAnswer);
+    assert_eq!(
+        (end(&mut later).0, end(&mut slow)),
+        (Some(1), (Some(1), "fwd=uri-miss; fwd-status=200; collapsed".into()))
+    );
+    assert_eq!(world.origin.count(), 1);
+}
+
+#[test]
+fn whoever_waits_for_an_answer_that_is_not_stored_asks_for_itself() {
+    let world = World::new();
+    let location = Location::new(&world);
+    let lines = vec![("cache-control".to_string(), "no-store".to_string())];
+    world.origin.scripted.replace(Some(Scripted { status: 200, lines, body: None }));
+    let mut leader = held(&location, OPS);
+    let mut followers = [Open::new(&location, Asking::get(OPS)), Open::new(&location, Asking::get(OPS))];
+    assert!(followers.iter_mut().all(|follower| !follower.run()));
+    world.release(Point::OriginAnswer);
+    assert_eq!(end(&mut leader), (Some(1), "fwd=uri-miss; fwd-status=200; detail=no-store".to_string()));
+    for (serial, follower) in (2..).zip(&mut followers) {
+        assert_eq!(end(follower), (Some(serial), "fwd=uri-miss; fwd-status=200; detail=no-store".to_string()));
+    }
+}
+
+#[test]
+fn whoever_waits_for_an_origin_that_then_fails_asks_for_itself() {
+    let world = World::new();
+    let location = Location::new(&world);
+    world.origin.fault.set(OriginFault::Fails);
+    let mut leader = held(&location, OPS);
+    let mut follower = Open::new(&location, Asking::get(OPS));
+    assert!(!follower.run());
+    world.origin.fault.set(OriginFault::None);
+    world.release(Point::OriginAnswer);
+    assert!(leader.run());
+    assert_eq!(leader.answer().map(|seen| seen.status), Some(502));
+    assert_eq!(end(&mut follower), (Some(2), "fwd=uri-miss; fwd-status=200; stored".to_string()));
+}
+
+#[test]
+fn nobody_waits_for_more_than_five_seconds() {
+    let world = World::new();
+    let location = Location::new(&world);
+    let mut leader = held(&location, OPS);
+    let mut follower = Open::new(&location, Asking::get(OPS));
+    world.pass(100);
+    assert!(!follower.run());
+    world.pass(4_999);
+    assert!(!follower.run());
+    world.pass(1);
+    assert_eq!(end(&mut follower), (Some(2), "fwd=uri-miss; fwd-status=200; stored".to_string()));
+    world.release(Point::OriginAnswer);
+    assert_eq!(end(&mut leader).0, Some(1));
+    // The later one is kept, though the earlier ended last.
+    assert_eq!(get(&location, OPS).serial(), Some(2));
+}
+
+/// The request that asked is gone, and with it whoever would say that it has ended.
+#[test]
+fn a_fetch_that_was_given_up_is_joined_for_fifteen_seconds_and_no_longer() {
+    for (passed, joins) in [(14_999, true), (15_000, false)] {
+        let world = World::new();
+        let location = Location::new(&world);
+        drop(held(&location, OPS));
+        world.release(Point::OriginAnswer);
+        world.pass(passed);
+        let mut next = Open::new(&location, Asking::get(OPS));
+        assert_eq!(next.run(), !joins, "{passed}");
+        if joins {
+            world.pass(5_000);
+            assert!(next.run(), "{passed}");
+        }
+        assert_eq!(next.answer().and_then(|seen| seen.serial()), Some(2), "{passed}");
+    }
+}
+
+/// What is out of date is renewed once at a time: whoever comes meanwhile asks neither Workers KV nor the origin.
+#[test]
+fn a_renewal_under_way_is_left_alone() {
+    let world = World::new();
+    let location = Location::new(&world);
+    get(&location, OPS);
+    assert_eq!(ask(&location, Asking::purge(r#"{"mode":"soft","all":true}"#)).status, 202);
+    let mut renewing = held(&location, OPS);
+    world.hold(Point::KvGet);
+    assert_eq!(get(&location, OPS).cache_status(), "hit; ttl=300; detail=edge/invalidated");
+    assert!(!world.holds(Point::KvGet));
+    world.release(Point::OriginAnswer);
+    assert_eq!(end(&mut renewing), (Some(1), "hit; ttl=300; detail=edge/invalidated".to_string()));
+    assert_eq!((get(&location, OPS).serial(), world.origin.count()), (Some(2), 2));
+}
+
+/// A follower's answer is no hit, and is the leader's in everything that a client keeps.
+#[test]
+fn a_follower_gets_the_same_fields_and_may_ask_for_less() {
+    let world = World::new();
+    let location = Location::new(&world);
+    let mut leader = held(&location, OPS);
+    let mut head = Open::new(&location, Asking::new("HEAD", OPS));
+    assert!(!head.run());
+    world.release(Point::OriginAnswer);
+    end(&mut leader);
+    assert!(head.run());
+    let (led, head) = (leader.answer().expect("an answer"), head.answer().expect("an answer"));
+    assert_eq!((head.status, head.body.len()), (200, 0));
+    for name in ["etag", "cache-control", "content-type", "content-length", "age"] {
+        assert_eq!(head.field(name), led.field(name), "{name}");
+    }
+}
