@@ -61,7 +61,8 @@ impl Promise {
         }
     }
 
-    /// Whether this request must see nothing from before it.
+    /// Whether this request must see nothing from before it: when it is in force everywhere, at once in the isolate that
+    /// purged unless the increment was still to come, and at once with its token.
     fn binds(&self, at: usize, asked: &Asked, made_before: bool) -> bool {
         let Task::Purge { at: purged_at, is_hard, .. } = self.task else { return false };
         let at_once = is_hard && at == purged_at && made_before && self.incremented_at <= self.ordered.now;

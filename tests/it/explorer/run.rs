@@ -50,6 +50,7 @@ pub struct Run {
     locations: [Rc<Location>; 3],
     actors: Vec<Actor>,
     promises: Promises,
+    /// A ledger that lost its memory is as it was, if it is right.
     restarts: usize,
     /// Who moved last.
     turn: usize,

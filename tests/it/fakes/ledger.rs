@@ -141,7 +141,7 @@ pub struct Object {
     pub desk: RefCell<Desk>,
     pub disk: MemoryDisk,
     /// When it heard of the ledger of all tenants.
-    heard: Cell<Option<u64>>,
+    pub heard: Cell<Option<u64>>,
     /// By how much its clock is behind, in milliseconds.
     pub behind: Cell<u64>,
 }
@@ -233,8 +233,7 @@ impl Ledger for FakeLedger {
         let id = format!("{}~{}", tenant.as_str(), self.world.serial());
         let now = object.now(&self.world);
         let answer = object.desk.borrow_mut().order(&object.disk, terms, &order, &id, now)?;
-        let due = object.desk.borrow().due().map(|due| due.0);
-        self.world.gates.saw((now.0, due, answer.as_ref().map(|done| &done.counters).ok()));
+        self.world.gates.saw((now.0, object.disk.line()?, answer.is_ok()));
         self.world.arrive(Point::LedgerOrdered).await;
         match self.world.ledger_fault.get() {
             LedgerFault::AnswerLost => Err(failure()),

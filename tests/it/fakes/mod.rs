@@ -189,8 +189,9 @@ impl World {
 impl Hash for World {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (self.now(), &*self.kv).hash(state);
-        for object in self.objects.borrow().values() {
-            object.disk.line().expect("a disk in memory").hash(state);
+        let objects = self.objects.borrow();
+        for object in objects.values().map(|object| &**object).chain([&self.everyone]) {
+            (object.disk.line().expect("a disk in memory"), object.heard.get()).hash(state);
         }
     }
 }
