@@ -22,7 +22,7 @@ use alloc::vec::Vec;
 /// For so long a request waits for another one's answer before it asks for itself, in milliseconds.
 const FOLLOWED_MS: u64 = 5_000;
 /// For so long a question counts as under way, in milliseconds; whoever asked may be gone.
-const LEADING_MS: u64 = 15_000;
+pub const LEADING_MS: u64 = 15_000;
 
 /// What the origin is asked for.
 #[derive(Debug, Clone)]

@@ -60,7 +60,10 @@ pub async fn lookup<P: Ports>(
     let mut lookup = Lookup { judge, usable: None, why: Forward::UriMiss, purged: false, on_error: None };
     loop {
         if let Some((tier, stored)) = found {
-            catch_up(ports, tenant, bounds, &mut lookup.judge, &stored.head).await;
+            if catch_up(ports, tenant, bounds, &mut lookup.judge, &stored.head).await {
+                // It was judged by counters that are not the last word any more.
+                lookup.on_error = None;
+            }
             let known = known(lookup.judge.as_ref(), selected.route, key, &stored, newer_than);
             match reuse(&stored.head, &selected.stored.lifetimes, known, ports.now()) {
                 Reuse::Fresh { age, ttl } => {
@@ -89,7 +92,14 @@ pub async fn lookup<P: Ports>(
 
 /// A head that is newer than the counters shows that they are behind: they are asked for again, if that was not done
 /// a moment ago. If the ledger was asked after the head was made, it has lost its memory, and hears of it at once.
-async fn catch_up<P: Ports>(ports: &P, tenant: &Tenant, bounds: Bounds, judge: &mut Option<Judge>, head: &Head) {
+/// Whether there are new ones.
+async fn catch_up<P: Ports>(
+    ports: &P,
+    tenant: &Tenant,
+    bounds: Bounds,
+    judge: &mut Option<Judge>,
+    head: &Head,
+) -> bool {
     let behind = |Judge { snapshot, within, .. }: &Judge| {
         let is_due = snapshot.age(ports.now()) > URGED_MS || snapshot.asked_at > head.received_at;
         *within && snapshot.counters.epoch < head.epoch && is_due
@@ -98,7 +108,9 @@ async fn catch_up<P: Ports>(ports: &P, tenant: &Tenant, bounds: Bounds, judge: &
         && let Some(renewed) = renew(ports, tenant, bounds, Some(head.epoch)).await
     {
         *judge = Some(renewed);
+        return true;
     }
+    false
 }
 
 /// What is known of the purges that cover a stored response.

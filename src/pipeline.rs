@@ -14,6 +14,7 @@ use crate::fill::{Fetched, Filled, Keep, Question, Unstored, fill, joinable, lef
 use crate::forwarding::{is_loop, request_edits, response_edits};
 use crate::invalidate::Write;
 use crate::key::{CacheKey, Tenant};
+use crate::ledger::outbox::ERASED_AGAIN_MS;
 use crate::lookup::{Usable, get, holds, lookup};
 use crate::names::field;
 use crate::ports::{Body, Failure, Incident, Origin as _, Ports, Request as _, Response as _, Tier as _, TierName};
@@ -144,7 +145,7 @@ fn path_and_query(target: &Target<'_>) -> String {
 }
 
 /// Passes a request on and its answer back, unread. What a write has made out of date is invalidated before the answer
-/// goes out, so that whoever wrote reads what they wrote.
+/// goes out, with the token by which whoever wrote reads what they wrote.
 async fn forward<P: Ports>(
     ports: &P,
     tenant: &Tenant,
@@ -360,7 +361,9 @@ async fn put<P: Ports>(ports: &P, keep: Keep<P::Body>) {
     if there > Some((head.epoch, head.requested_at)) {
         return;
     }
-    for (name, body) in places {
+    // What took too long would land behind an erasure, and lie there until it ends.
+    let is_late = ports.now().0.saturating_sub(head.requested_at.0) > ERASED_AGAIN_MS / 2;
+    for (name, body) in places.into_iter().filter(|(name, _)| *name != TierName::Kv || !is_late) {
         let Some(tier) = ports.tiers().iter().find(|tier| tier.name() == name) else { continue };
         if let Err(failure) = tier.put(&key, &head, &encoded, body, seconds).await {
             ports.record(Incident::Put(name), &failure);

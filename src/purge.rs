@@ -109,6 +109,9 @@ impl Body {
             (Some("*"), _) if !self.all || self.named() > 0 => {
                 Err("With `\"tenant\": \"*\"` goes `\"all\": true`, and nothing else that is to be purged.".to_string())
             }
+            (Some("*"), _) if self.mode.as_deref() == Some(Mode::Erase.as_str()) => {
+                Err("All tenants cannot be erased at once: erase each, or purge them `hard`.".to_string())
+            }
             (Some("*"), Some(CONFIRMATION)) => Ok(Tenants::All),
             (Some("*"), _) => Err(format!("A purge of all tenants needs `\"confirm\": \"{CONFIRMATION}\"`.")),
             (Some(other), _) if other != tenant.as_str() => Err("`tenant` is not one of this deployment.".to_string()),

@@ -96,7 +96,8 @@ pub fn reuse(head: &Head, rule: &Lifetimes, known: Knowledge, now: UnixMillis) -
         Standing::Invalidated { since } => {
             let end = since.0.saturating_add(u64::from(rule.soft_window).saturating_mul(1000));
             if now.0 < end && !known.insisting {
-                Reuse::WhileRenewed(stale(Staleness::Invalidated))
+                // Without the ledger, nobody can say whether a later purge made it absent.
+                Reuse::WhileRenewed(stale(if known.within { Staleness::Invalidated } else { Staleness::Ledger }))
             } else {
                 on_error(Staleness::Invalidated)
             }
@@ -182,6 +183,12 @@ mod tests {
         check(late, without, false, 100_000, Reuse::OnError(stale(100, 0, Staleness::Expired)));
         let insisting = Knowledge { insisting: true, ..INVALIDATED };
         check(insisting, without, false, 50_000, Reuse::OnError(stale(50, 50, Staleness::Invalidated)));
+    }
+
+    #[test]
+    fn an_invalidated_one_without_the_ledger_says_so() {
+        let unknown = Knowledge { within: false, ..INVALIDATED };
+        check(unknown, WithoutLedger::Serve, false, 50_000, Reuse::WhileRenewed(stale(50, 50, Staleness::Ledger)));
     }
 
     #[test]

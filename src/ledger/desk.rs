@@ -173,6 +173,10 @@ impl Desk {
     /// The disk failed.
     pub fn list(&mut self, disk: &impl Disk, tenant: &str, is_listed: bool, now: UnixMillis) -> Result<(), Failure> {
         let mut line = self.open(disk, now)?;
+        if is_listed && line.counters().is_delisted {
+            // Meanwhile purges were refused, so nobody knows what of its copies is out of date.
+            _ = line.purge(vec![Purge { mode: Mode::Hard, scope: Scope::Tenant, window: 0 }], now);
+        }
         line.list(is_listed);
         disk.write_line(&line.encode())?;
         disk.write_leg(&Leg::new("", Kind::List, tenant.to_string(), now, 0))?;
@@ -214,7 +218,7 @@ impl Desk {
             Occasion::Write => {}
         }
         let mut line = self.open(disk, now)?;
-        if line.counters().is_delisted {
+        if line.counters().is_delisted && order.mode != Mode::Erase {
             self.line = Some(line);
             return Ok(Err(Declined::NotListed));
         }
@@ -227,7 +231,9 @@ impl Desk {
         let increment = line.purge(purges.collect(), now);
         let receipt = receipt(terms, order, id, increment).to_string();
         let delists = matches!(order.occasion, Occasion::Event { delists: true, .. });
-        line.list(!delists);
+        if delists {
+            line.list(false);
+        }
         disk.write_line(&line.encode())?;
         disk.write_receipt(id, now, &receipt)?;
         for leg in legs(terms, order, id, increment, now) {

@@ -120,7 +120,9 @@ impl Line {
             Standing::Purged => Some(Mode::Hard),
         };
         if let Some(mode) = mode {
-            _ = self.purge(vec![Purge { mode, scope: Scope::Tenant, window }], clock);
+            // At once, whatever else is to come: it has been on its way for long enough.
+            let Increment { epoch, .. } = self.purge(vec![Purge { mode, scope: Scope::Tenant, window }], clock);
+            _ = self.settle(clock, Some(epoch));
         }
         adopted != self.adopted
     }
@@ -285,6 +287,17 @@ mod tests {
             assert!(!line.adopt(global.counters(), 60_000, UnixMillis(at + 5_000)));
             assert_eq!(Line::decode(&line.encode()).as_ref(), Some(&line));
         }
+    }
+
+    #[test]
+    fn what_was_purged_for_all_tenants_waits_for_no_burst() {
+        let (mut line, mut global) = (Line::begin(UnixMillis(1_000)), Line::begin(UnixMillis(900)));
+        line.adopt(global.counters(), 60_000, UnixMillis(2_000));
+        purge(&mut line, "ops", 8_900);
+        global.purge(vec![Purge { mode: Mode::Hard, scope: Scope::Tenant, window: 0 }], UnixMillis(8_000));
+        let before = line.counters().epoch;
+        assert!(line.adopt(global.counters(), 60_000, UnixMillis(9_000)));
+        assert_eq!((standing(&line, before.0), line.due()), (Standing::Purged, None));
     }
 
     #[test]

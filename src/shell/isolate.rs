@@ -5,7 +5,7 @@ use super::js::{failure, get, object};
 use super::tiers::cache;
 use crate::entry::Head;
 use crate::epoch::Epoch;
-use crate::fill::Fetched;
+use crate::fill::{Fetched, LEADING_MS};
 use crate::key::{CacheKey, Tenant};
 use crate::names::{field, path};
 use crate::ports::{Failure, Flights, InFlight, Snapshots};
@@ -107,7 +107,11 @@ impl Flights for Asking {
         let mut land = None;
         let landed = Promise::new(&mut |resolve, _| land = Some(resolve));
         let flight = Flight { epoch, since: now, landed, land };
-        FLIGHTS.with_borrow_mut(|flights| flights.insert(key.clone(), flight.clone()));
+        FLIGHTS.with_borrow_mut(|flights| {
+            // Those whose requests are gone never land.
+            flights.retain(|_, flight| now.0.saturating_sub(flight.since.0) < LEADING_MS);
+            flights.insert(key.clone(), flight.clone());
+        });
         flight
     }
 

@@ -18,7 +18,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use wasm_bindgen::{JsCast as _, JsValue};
-use worker::js_sys::{self, Date, Promise};
+use worker::js_sys::{self, Date, Function, Promise};
 use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::WorkerGlobalScope;
 use worker::{Context, Env};
@@ -154,13 +154,30 @@ pub fn random_number() -> u64 {
 pub async fn sleep(millis: u64) {
     let global: WorkerGlobalScope = js_sys::global().unchecked_into();
     let millis = i32::try_from(millis).unwrap_or(i32::MAX);
-    let timer = Promise::new(&mut |resolve, _| {
-        if global.set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, millis).is_err() {
-            _ = resolve.call0(&JsValue::UNDEFINED);
-        }
+    let mut timer = Timer(None);
+    let over = Promise::new(&mut |resolve, _| match global
+        .set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, millis)
+    {
+        Ok(handle) => timer.0 = Some((handle, resolve)),
+        Err(_) => _ = resolve.call0(&JsValue::UNDEFINED),
     });
     // This promise is never rejected.
-    _ = JsFuture::from(timer).await;
+    _ = JsFuture::from(over).await;
+    drop(timer);
+}
+
+/// A timer that is set. When nobody waits for it any more it is cleared, and its promise settled: what waits for a
+/// promise is kept until then.
+struct Timer(Option<(i32, Function)>);
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        if let Some((handle, resolve)) = self.0.take() {
+            let global: WorkerGlobalScope = js_sys::global().unchecked_into();
+            global.clear_timeout_with_handle(handle);
+            _ = resolve.call0(&JsValue::UNDEFINED);
+        }
+    }
 }
 
 /// The runtime's clock. It stands still between two awaits.

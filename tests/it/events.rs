@@ -166,10 +166,17 @@ fn an_operator_can_take_a_shop_off_the_list_too() {
     assert_eq!(ask(&location, listing(false)).json(), json!({ "tenant": TENANT, "listed": false }));
     world.pass(5001);
     is_passed_through(&location);
+    for (mode, status) in [("soft", 422), ("hard", 422), ("erase", 202)] {
+        let purged = ask(&location, Asking::purge(json!({ "mode": mode, "all": true }).to_string()));
+        assert_eq!(purged.status, status, "{mode}");
+    }
+    is_passed_through(&location);
     assert_eq!(ask(&location, listing(true)).json(), json!({ "tenant": TENANT, "listed": true }));
     world.pass(5001);
-    // Nothing was erased: it was not the shop that left.
-    assert_eq!(get(&location, OPS).serial(), Some(1));
+    // What changed meanwhile was refused here, so nothing from before counts.
+    let tile = get(&location, OPS);
+    assert_eq!((tile.origin_requests, tile.cache_status().ends_with("; detail=purged")), (1, true));
+    assert_eq!(get(&location, OPS).origin_requests, 0);
     for body in ["", "{}", "true", r#"{"listed":1}"#] {
         let seen = ask(&location, Asking::new("PUT", "/cache/listing").by_operator().sending(body));
         assert_eq!((seen.status, seen.json()["detail"].as_str().is_some()), (422, true), "{body}");

@@ -24,7 +24,7 @@ fn token(name: &str, token: &str, tenant: &str, classes: &[&str], modes: &[&str]
 
 fn location() -> Rc<Location> {
     let modes = ["soft", "hard", "erase"];
-    let mut everything = token("everything", EVERYTHING, "*", &["*"], &["hard"]);
+    let mut everything = token("everything", EVERYTHING, "*", &["*"], &["hard", "erase"]);
     everything["everything"] = json!(true);
     let tokens = json!([
         token("narrow", NARROW, TENANT, &["near_real_time"], &["soft"]),
@@ -162,6 +162,10 @@ fn a_purge_of_all_tenants_needs_its_own_scope_and_a_confirmation() {
         }
         refused(EVERYTHING, &body, 422, r#"A purge of all tenants needs `"confirm": "all tenants"`."#);
     }
+    let mut erase = confirmed.clone();
+    erase["mode"] = json!("erase");
+    let sentence = "All tenants cannot be erased at once: erase each, or purge them `hard`.";
+    refused(EVERYTHING, &erase, 422, sentence);
     for (member, value) in [
         ("all", json!(false)),
         ("routes", json!(["ops"])),
