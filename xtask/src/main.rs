@@ -3,6 +3,7 @@
 //! Everything that a task starts is in a process group that ends with the task ([`group`]); everything that it installs is either whole or
 //! absent ([`setup`]); what went wrong is one sentence ([`failure`]).
 
+mod access;
 mod args;
 mod bench;
 mod build;
@@ -11,6 +12,7 @@ mod dev;
 mod failure;
 mod fingerprint;
 mod group;
+mod http;
 mod lab;
 mod lock;
 mod mutants;
@@ -70,7 +72,7 @@ fn perform(task: &Task) -> Outcome {
         Task::Check => steps::check(&project),
         Task::Mutants => mutants::mutants(&project),
         Task::Test { long } => steps::test(&project, long),
-        Task::Dev(ports) => dev::dev(&project, ports),
+        Task::Dev(options) => dev::dev(&project, options),
         Task::Lab(options) => lab::lab(&project, options),
         Task::BenchStorm => bench::storm(&project),
     }
