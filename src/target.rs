@@ -12,6 +12,8 @@ pub const GREATEST_LENGTH: usize = 8192;
 /// A URL whose path can be read in one way only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target<'a> {
+    /// Whether it came over TLS.
+    pub is_secure: bool,
     /// The host without its port, as the client wrote it.
     pub host: &'a str,
     /// The path, from its slash.
@@ -75,7 +77,15 @@ impl<'a> Target<'a> {
         if query.contains('#') {
             return Err(Malformed::Character);
         }
-        Ok(Self { host: host(authority).ok_or(Malformed::NotHttp)?, path, query })
+        Ok(Self { is_secure: url.starts_with("https:"), host: host(authority).ok_or(Malformed::NotHttp)?, path, query })
+    }
+
+    /// Whether it may come without TLS: from this machine, or to an address, which no certificate is for.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        let name = self.host.to_ascii_lowercase();
+        let is_v4 = name.split('.').count() == 4 && name.split('.').all(|part| part.parse::<u8>().is_ok());
+        name == "localhost" || name.ends_with(".localhost") || is_v4 || name.contains(':')
     }
 
     /// The segments of the path.

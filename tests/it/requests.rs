@@ -5,7 +5,7 @@ use crate::fakes::{Asking, Location, Scripted, World};
 use crate::random::{Random, cases};
 use crate::table::entries;
 use hotrod_edge::rules::{
-    Accepts, Bounds, Calendar, Class, Disposition, Lifetimes, Parameter, Policy, Route, Rules, Segment, Stored,
+    Accepts, Auth, Bounds, Calendar, Class, Disposition, Lifetimes, Parameter, Policy, Route, Rules, Segment, Stored,
     WithoutLedger,
 };
 use serde_json::Value;
@@ -169,8 +169,11 @@ fn paths_and_rules() -> (Vec<String>, Rc<Rules>) {
             require: None,
             volatile: Vec::new().into(),
             tags: Vec::new().into(),
+            response_fields: vec![text("content-type")].into(),
         }),
         invalidates: None,
+        auth: Auth::Edge,
+        roles: Vec::new().into(),
     });
     let mut paths: Vec<String> =
         entries().iter().map(|entry| entry.url.split('?').next().unwrap_or_default().to_string()).collect();
