@@ -16,8 +16,8 @@ mod rules {
 }
 
 use rules::table::{
-    Accepts, Bounds, Class, Disposition, Effect, Event, Lifetimes, Parameter, Policy, Requirement, Route, Rules,
-    Role, Scalar, Segment, Stored, Text, Touches,
+    Accepts, Bounds, Class, Disposition, Effect, Event, Lifetimes, Parameter, Policy, Requirement, Role, Route, Rules,
+    Scalar, Segment, Stored, Text, Touches,
 };
 use std::{env, fs, path::Path};
 
@@ -150,7 +150,8 @@ impl Emit for Segment {
 
 impl Emit for Stored {
     fn rust(&self) -> String {
-        let Self { key, hot, personal, query, lifetimes, content_type, require, volatile, tags, response_fields } = self;
+        let Self { key, hot, personal, query, lifetimes, content_type, require, volatile, tags, response_fields } =
+            self;
         format!(
             "Stored {{ key: {}, hot: {hot}, personal: {personal}, query: {}, lifetimes: {}, content_type: {}, \
              require: {}, volatile: {}, tags: {}, response_fields: {} }}",

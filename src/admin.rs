@@ -68,9 +68,7 @@ pub async fn call<P: Ports>(ports: &P, asked: &str, request: P::Request) -> Resu
         (path::LISTING, "PUT") => Err(Problem::new(Kind::Forbidden, "A listing is changed by operators alone.")),
         (path::LISTING, _) => Err(Problem::new(Kind::Method, "A listing is a PUT.").with(field::ALLOW, "PUT")),
         (asked, method) => match (asked.strip_prefix(path::RECEIPTS), method) {
-            (Some(id), "GET" | "HEAD") => {
-                receipt_call(ports, caller, id, method == "HEAD").await
-            }
+            (Some(id), "GET" | "HEAD") => receipt_call(ports, caller, id, method == "HEAD").await,
             (Some(_), _) => Err(Problem::new(Kind::Method, "A receipt is read.").with(field::ALLOW, "GET, HEAD")),
             (None, _) => Err(Problem::new(
                 Kind::NotFound,
@@ -146,9 +144,7 @@ pub(crate) fn declined_problem(declined: Declined) -> Problem {
             Problem::new(Kind::TooMany, "This token has asked for too many purges. Nothing was purged.")
                 .with(field::RETRY_AFTER, retry_after.to_string())
         }
-        Declined::NotListed => {
-            Problem::new(Kind::Unprocessable, "The tenant is not listed. Nothing was purged.")
-        }
+        Declined::NotListed => Problem::new(Kind::Unprocessable, "The tenant is not listed. Nothing was purged."),
         Declined::Conflict => Problem::new(
             Kind::Conflict,
             "Another message came with this id before. Nothing was purged; send this one under an id of its own.",

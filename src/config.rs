@@ -96,7 +96,10 @@ impl Config {
             "access" => Access::Assertion(
                 Assertions::read(
                     origin(
-                        &variable(setting::ACCESS_TEAM, "the team's address, such as \"https://team.cloudflareaccess.com\",")?,
+                        &variable(
+                            setting::ACCESS_TEAM,
+                            "the team's address, such as \"https://team.cloudflareaccess.com\",",
+                        )?,
                         setting::ACCESS_TEAM,
                     )?,
                     &variable(setting::ACCESS_AUDIENCE, "the tag of the application")?,
@@ -187,7 +190,8 @@ fn cors_origins(text: &str) -> Result<Vec<String>, Misconfigured> {
     let origins: Vec<String> = text.split([' ', ',']).filter(|origin| !origin.is_empty()).map(String::from).collect();
     let plain = |text: &String| {
         let lower = !text.bytes().any(|byte| byte.is_ascii_uppercase());
-        let needless = text.starts_with("https://") && text.ends_with(":443") || text.starts_with("http://") && text.ends_with(":80");
+        let needless = text.starts_with("https://") && text.ends_with(":443")
+            || text.starts_with("http://") && text.ends_with(":80");
         lower && !needless && origin(text, setting::CORS_ORIGINS).is_ok_and(|origin| origin == *text)
     };
     if !origins.iter().all(plain) {

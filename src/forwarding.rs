@@ -59,7 +59,10 @@ pub const FIELDS_GREATEST_LENGTH: usize = 16_000;
 /// Whether a request's header fields are too long to be passed on.
 #[must_use]
 pub fn is_too_long<R: Request>(request: &R) -> bool {
-    let lengths = request.header_names().into_iter().map(|name| name.len() + request.header(&name).map_or(0, |value| value.len()));
+    let lengths = request
+        .header_names()
+        .into_iter()
+        .map(|name| name.len() + request.header(&name).map_or(0, |value| value.len()));
     lengths.sum::<usize>() > FIELDS_GREATEST_LENGTH
 }
 

@@ -196,16 +196,8 @@ pub mod field {
     /// extension of WebSocket frames of its own, and answers `Expect` by reading the body.
     pub const NEXT_HOP: [&str; 2] = ["expect", "sec-websocket-extensions"];
     /// Beginnings of such names.
-    pub const TRUSTED_PREFIXES: [&str; 8] = [
-        "cf-",
-        "x-edge-",
-        "x-forwarded",
-        "x-http-",
-        "x-invoke-",
-        "x-middleware-",
-        "x-original-",
-        "x-proxy-",
-    ];
+    pub const TRUSTED_PREFIXES: [&str; 8] =
+        ["cf-", "x-edge-", "x-forwarded", "x-http-", "x-invoke-", "x-middleware-", "x-original-", "x-proxy-"];
     /// What is kept of the origin's header fields with every stored answer. A class may add others.
     pub const STORED: [&str; 2] = [CONTENT_TYPE, CONTENT_LANGUAGE];
     /// What no class may add: the edge's own to say, of one answer, of one client, or binding for the whole host.

@@ -19,7 +19,9 @@ use crate::key::{CacheKey, Tenant};
 use crate::ledger::outbox::ERASED_AGAIN_MS;
 use crate::lookup::{Usable, get, holds, lookup};
 use crate::names::{field, path};
-use crate::ports::{Admissions as _, Body, Failure, Incident, Origin as _, Ports, Request as _, Response as _, Tier as _, TierName};
+use crate::ports::{
+    Admissions as _, Body, Failure, Incident, Origin as _, Ports, Request as _, Response as _, Tier as _, TierName,
+};
 use crate::problem::{Kind, Problem};
 use crate::refresh;
 use crate::reuse::Staleness;
@@ -138,7 +140,10 @@ async fn path<P: Ports>(ports: &P, request: P::Request, sharing: Option<&Sharing
     // A login's cookie comes along whoever makes the browser send it.
     let is_safe = matches!(request.method(), "GET" | "HEAD" | "OPTIONS") && request.header(field::UPGRADE).is_none();
     if !ports.config().access.is_public() && !is_safe && is_foreign(ports.config(), &target, &request) {
-        return Err(Problem::new(Kind::Forbidden, "A page of this origin may not write here: CORS_ORIGINS lists those that may."));
+        return Err(Problem::new(
+            Kind::Forbidden,
+            "A page of this origin may not write here: CORS_ORIGINS lists those that may.",
+        ));
     }
     match classified {
         Classified::Admin if target.path == path::REFRESH => {

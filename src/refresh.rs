@@ -34,7 +34,10 @@ pub async fn call<P: Ports>(ports: &P, identity: Identity, request: P::Request) 
     let body = body(request, BODY_GREATEST_LENGTH).await?;
     let read: Value = serde_json::from_slice(&body).unwrap_or_default();
     let unprocessable = || {
-        Problem::new(Kind::Unprocessable, r#"Say which stored route: {"url": "/api/…"}, with its query. Nothing was refreshed."#)
+        Problem::new(
+            Kind::Unprocessable,
+            r#"Say which stored route: {"url": "/api/…"}, with its query. Nothing was refreshed."#,
+        )
     };
     let asked = read.get("url").and_then(Value::as_str).filter(|url| url.starts_with('/')).ok_or_else(unprocessable)?;
     let url = format!("https://edge{asked}");

@@ -115,8 +115,12 @@ mod tests {
     fn the_tenant_is_a_claim_or_what_it_is_mapped_to() {
         let claim = r#"{"claim":"custom.shop"}"#;
         assert_eq!(tenant(claim, json!({ "custom": { "shop": "a.test" } })).as_deref(), Some("a.test"));
-        for wrong in [json!({}), json!({ "custom": "a.test" }), json!({ "custom": { "shop": "a/b" } }), json!({ "custom": { "shop": ["a.test"] } })]
-        {
+        for wrong in [
+            json!({}),
+            json!({ "custom": "a.test" }),
+            json!({ "custom": { "shop": "a/b" } }),
+            json!({ "custom": { "shop": ["a.test"] } }),
+        ] {
             assert_eq!(tenant(claim, wrong.clone()), None, "{wrong}");
         }
         let map = r#"{"claim":"email","map":{"ann@a.test":"a.test","@b.test":"b.test"}}"#;
@@ -134,8 +138,16 @@ mod tests {
 
     #[test]
     fn settings_that_name_no_tenant_are_refused() {
-        for wrong in ["", "{}", "[]", r#"{"claim":""}"#, r#"{"claim":1}"#, r#"{"claim":"a","map":{}}"#, r#"{"claim":"a","map":{"b":"c/d"}}"#, r#"{"claim":"a","maps":{}}"#]
-        {
+        for wrong in [
+            "",
+            "{}",
+            "[]",
+            r#"{"claim":""}"#,
+            r#"{"claim":1}"#,
+            r#"{"claim":"a","map":{}}"#,
+            r#"{"claim":"a","map":{"b":"c/d"}}"#,
+            r#"{"claim":"a","maps":{}}"#,
+        ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
     }

@@ -42,7 +42,8 @@ impl<'t> Unverified<'t> {
         }
         let header = object(header)?;
         let word = |name: &str| header.get(name).and_then(Value::as_str);
-        let is_jwt = header.get("typ").is_none_or(|kind| kind.as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("JWT")));
+        let is_jwt =
+            header.get("typ").is_none_or(|kind| kind.as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("JWT")));
         if word("alg") != Some(algorithm) || !is_jwt || header.get("crit").is_some() {
             return None;
         }
@@ -177,18 +178,18 @@ mod tests {
     fn times_are_held_to_with_ten_seconds_of_tolerance() {
         let holds = |claims: Value, now: u64| Claims(claims).holds_until(UnixMillis(now)).map(|until| until.0);
         let claims = || json!({ "exp": 160, "nbf": 100 });
-        for (now, until) in [
-            (89_999, None),
-            (90_000, Some(170_000)),
-            (169_999, Some(170_000)),
-            (170_000, None),
-        ] {
+        for (now, until) in [(89_999, None), (90_000, Some(170_000)), (169_999, Some(170_000)), (170_000, None)] {
             assert_eq!(holds(claims(), now), until, "{now}");
         }
         assert_eq!(holds(json!({ "exp": 160.5 }), 0), Some(170_500));
         assert_eq!(holds(json!({ "exp": u64::MAX }), 0), Some(u64::MAX));
-        for wrong in [json!({}), json!({ "exp": "160" }), json!({ "exp": -1 }), json!({ "exp": 160, "nbf": "0" }), json!({ "exp": null })]
-        {
+        for wrong in [
+            json!({}),
+            json!({ "exp": "160" }),
+            json!({ "exp": -1 }),
+            json!({ "exp": 160, "nbf": "0" }),
+            json!({ "exp": null }),
+        ] {
             assert_eq!(holds(wrong.clone(), 0), None, "{wrong}");
         }
     }

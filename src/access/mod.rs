@@ -177,7 +177,10 @@ pub fn not_listed() -> Problem {
 fn role(required: &[Text], has: &[Text]) -> Result<Option<Text>, Problem> {
     let found = required.iter().find(|role| has.contains(role)).cloned();
     if found.is_none() && !required.is_empty() {
-        return Err(Problem::new(Kind::Forbidden, format!("This route is for the role `{}`.", required.join("` or `"))));
+        return Err(Problem::new(
+            Kind::Forbidden,
+            format!("This route is for the role `{}`.", required.join("` or `")),
+        ));
     }
     Ok(found)
 }
@@ -217,9 +220,12 @@ fn refusal(access: &Access) -> Problem {
     match access {
         Access::Assertion(_) => Problem::new(Kind::Unauthorized, "This needs a login by Cloudflare Access that holds."),
         Access::Session(_) | Access::Open { .. } => {
-            Problem::new(Kind::Unauthorized, "This needs a session token that holds, as `Authorization: Bearer <token>`.")
-                // By this, Shopify's App Bridge asks again with a new token.
-                .with(field::X_SHOPIFY_RETRY, "1")
+            Problem::new(
+                Kind::Unauthorized,
+                "This needs a session token that holds, as `Authorization: Bearer <token>`.",
+            )
+            // By this, Shopify's App Bridge asks again with a new token.
+            .with(field::X_SHOPIFY_RETRY, "1")
         }
     }
 }
@@ -303,7 +309,10 @@ fn otherwise<P: Ports>(ports: &P, still_good: Option<Rc<Key>>, failure: &Failure
 /// What a client is told while nobody can say whether its credential holds.
 fn unverifiable<P: Ports>(ports: &P, failure: &Failure) -> Problem {
     ports.record(Incident::Keys, failure);
-    Problem::new(Kind::Unverifiable, "The keys by which logins are verified cannot be had at the moment. Ask again later.")
+    Problem::new(
+        Kind::Unverifiable,
+        "The keys by which logins are verified cannot be had at the moment. Ask again later.",
+    )
 }
 
 /// Whether a tenant is one of the deployment's. A ledger is an object for each tenant, and nobody makes one of a name

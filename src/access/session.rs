@@ -106,7 +106,8 @@ mod tests {
 
     #[test]
     fn settings_are_one_or_two_secrets() {
-        for (secrets, audience) in [("", "key"), ("short", "key"), ("a-secret-one a-secret-two a-secret-six", "key"), ("a-secret", "a b")]
+        for (secrets, audience) in
+            [("", "key"), ("short", "key"), ("a-secret-one a-secret-two a-secret-six", "key"), ("a-secret", "a b")]
         {
             assert!(SessionTokens::read(secrets, audience).is_err(), "{secrets:?} {audience:?}");
         }
@@ -114,8 +115,13 @@ mod tests {
 
     #[test]
     fn the_shop_is_the_host_of_dest_and_iss() {
-        let shop = |iss: &str, dest: &str| shop(&Claims(json!({ "iss": iss, "dest": dest }))).map(|shop| String::from(shop.as_str()));
-        assert_eq!(shop("https://a.myshopify.com/admin", "https://a.myshopify.com").as_deref(), Some("a.myshopify.com"));
+        let shop = |iss: &str, dest: &str| {
+            shop(&Claims(json!({ "iss": iss, "dest": dest }))).map(|shop| String::from(shop.as_str()))
+        };
+        assert_eq!(
+            shop("https://a.myshopify.com/admin", "https://a.myshopify.com").as_deref(),
+            Some("a.myshopify.com")
+        );
         for (iss, dest) in [
             ("https://b.myshopify.com/admin", "https://a.myshopify.com"),
             ("https://a.myshopify.com", "https://a.myshopify.com"),

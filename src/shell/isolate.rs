@@ -16,8 +16,8 @@ use crate::time::UnixMillis;
 use alloc::string::String;
 use core::cell::RefCell;
 use wasm_bindgen::{JsCast as _, JsValue};
-use worker::js_sys::{Function, Object, Promise, Uint8Array};
 use worker::Context;
+use worker::js_sys::{Function, Object, Promise, Uint8Array};
 use worker::wasm_bindgen_futures::{JsFuture, future_to_promise};
 use worker::web_sys::{Headers, Response, ResponseInit};
 

@@ -36,7 +36,12 @@ extern "C" {
     ) -> Result<Promise, JsValue>;
     /// `crypto.subtle.verify`.
     #[wasm_bindgen(catch, js_namespace = ["crypto", "subtle"])]
-    pub fn verify(algorithm: &str, key: &JsValue, signature: &Uint8Array, data: &Uint8Array) -> Result<Promise, JsValue>;
+    pub fn verify(
+        algorithm: &str,
+        key: &JsValue,
+        signature: &Uint8Array,
+        data: &Uint8Array,
+    ) -> Result<Promise, JsValue>;
 }
 
 /// A member of an object. What cannot be read is undefined.

@@ -2,8 +2,8 @@
 //! question: as a JavaScript promise of plain text, for no Rust future may span two requests.
 
 use super::body::text_of;
-use super::js::{failure, get};
 use super::isolate::together;
+use super::js::{failure, get};
 use super::ledger_do::{COUNTERS, GLOBAL, LISTING, ORDERS, RECEIPTS, TENANTS};
 use super::ports::{now, sleep};
 use crate::epoch::{Counters, Epoch};

@@ -16,7 +16,11 @@ pub(super) fn roles(raw: &[RawRole], faults: &mut Faults) -> Vec<Role> {
         let rule = format!("role `{name}`");
         judge_name(name, at, &rule, faults);
         if name.len() > NAME_GREATEST_LENGTH {
-            faults.add(at, &rule, format!("its name is part of keys, so it has at most {NAME_GREATEST_LENGTH} characters"));
+            faults.add(
+                at,
+                &rule,
+                format!("its name is part of keys, so it has at most {NAME_GREATEST_LENGTH} characters"),
+            );
         }
         if known.iter().any(|other| other.name == *name) {
             faults.add(at, &rule, "this name is taken by a role above");
