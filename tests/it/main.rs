@@ -17,6 +17,7 @@ mod random;
 mod refused_purges;
 mod requests;
 mod rules;
+mod seeds;
 mod spec;
 mod table;
 mod tasks;
