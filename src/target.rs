@@ -69,9 +69,11 @@ impl<'a> Target<'a> {
         // RFC 3986, section 3.2: the authority ends at the next slash, question mark or number sign.
         let (authority, path_and_query) = match rest.find(['/', '?', '#']) {
             Some(end) => rest.split_at(end),
-            None => (rest, "/"),
+            None => (rest, ""),
         };
         let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+        // RFC 9110, section 4.2.3: an empty path is that of "/".
+        let path = if path.is_empty() { "/" } else { path };
         check_path(path)?;
         // A fragment is not part of a request target; the runtime would drop it without a word.
         if query.contains('#') {
@@ -247,5 +249,7 @@ mod tests {
     fn path_and_query_part_at_the_first_question_mark() {
         let target = Target::parse("http://a/b/c?d?e/f").map(|target| (target.path, target.query));
         assert_eq!(target, Ok(("/b/c", "d?e/f")));
+        let target = Target::parse("http://a?b").map(|target| (target.path, target.query));
+        assert_eq!(target, Ok(("/", "b")));
     }
 }

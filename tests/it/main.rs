@@ -18,6 +18,7 @@ mod random;
 mod refused_purges;
 mod requests;
 mod rules;
+mod seeds;
 mod signing;
 mod spec;
 mod table;
