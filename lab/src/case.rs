@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use crate::cache_status::{CacheStatus, parse};
 use crate::client::{Call, Response};
 use crate::origin::Origin;
+use crate::workerd::Workerd;
 
 /// A request that was answered. It must end in [`Case::origin_requests`]; one that does not, panics.
 #[must_use = "a case ends in origin_requests(n)"]
@@ -18,10 +19,12 @@ pub struct Case<'a> {
 
 impl<'a> Case<'a> {
     #[track_caller]
-    pub(crate) fn run(origin: &'a Origin, address: SocketAddr, call: &Call) -> Self {
+    pub(crate) fn run(origin: &'a Origin, workerd: &Workerd, address: SocketAddr, call: &Call) -> Self {
         let origin_before = origin.total();
         let name = call.to_string();
         let response = call.send(address).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let is_problem = response.fields.get("Content-Type") == Some("application/problem+json");
+        workerd.secrets().check_answer(&name, is_problem || call.is_for_the_edge(), &response);
         Self { origin, name, origin_before, response: Some(response) }
     }
 

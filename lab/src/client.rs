@@ -60,6 +60,11 @@ impl Call {
         self
     }
 
+    /// Whether the edge answers it itself: its health, and the admin plane.
+    pub(crate) fn is_for_the_edge(&self) -> bool {
+        self.target.starts_with(b"/healthz") || self.target.starts_with(b"/cache/")
+    }
+
     /// The request as it goes on the wire, for an address, without its body.
     fn head(&self, address: SocketAddr) -> Vec<u8> {
         let given = |name: &str| self.fields.iter().any(|field| field.0.eq_ignore_ascii_case(name));

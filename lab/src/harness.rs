@@ -11,11 +11,14 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use crate::case::Case;
 use crate::client::{Call, Response};
 use crate::config::{Deployment, WorkerConfig, built_modules, compatibility_date};
 use crate::day::clear_of_midnight;
 use crate::origin::Origin;
+use crate::session::{ANNS, BENS, SESSION_AUDIENCE, SESSION_SECRET};
 use crate::stores::{CacheFace, CacheStore, KvFace, KvStore};
 use crate::workerd::Workerd;
 
@@ -95,6 +98,7 @@ pub struct Edge {
 pub struct Options {
     modules: Vec<(String, Vec<u8>)>,
     changes: Vec<Change>,
+    lists: &'static [&'static str],
 }
 
 enum Change {
@@ -106,22 +110,29 @@ enum Change {
 impl Options {
     /// The Worker as it is built.
     pub fn built() -> Self {
-        Self { modules: built_modules(), changes: Vec::new() }
+        Self { modules: built_modules(), changes: Vec::new(), lists: &[] }
     }
 
     /// A Worker of one JavaScript module.
     pub fn script(source: &str) -> Self {
-        Self { modules: vec![("index.mjs".to_owned(), source.as_bytes().to_vec())], changes: Vec::new() }
+        Self { modules: vec![("index.mjs".to_owned(), source.as_bytes().to_vec())], changes: Vec::new(), lists: &[] }
     }
 
     /// The built Worker with ways to ledger and origin that can fail and are counted: `lab.mjs` says how.
     pub fn failing() -> Self {
-        Self { modules: failing_modules(), changes: Vec::new() }
+        Self { modules: failing_modules(), changes: Vec::new(), lists: &[] }
     }
 
     /// Sets a variable or a secret.
     pub fn var(self, name: &str, value: &str) -> Self {
         self.with(Change::Var(name.to_owned(), Some(value.to_owned())))
+    }
+
+    /// Access mode `session`, with two shops that are listed.
+    pub fn session(mut self) -> Self {
+        self.lists = &[ANNS, BENS];
+        let with = self.var("ACCESS_MODE", "session").without_var("TENANT");
+        with.var("SESSION_SECRETS", SESSION_SECRET).var("SESSION_AUDIENCE", SESSION_AUDIENCE)
     }
 
     /// No copy of counters judges for longer than [`SHORT`], whatever the class.
@@ -181,7 +192,11 @@ impl Options {
             compatibility_flags,
             workers: vec![config],
         };
-        Edge { workerd: Workerd::start(&deployment), origin, kv, kv_face, cache, cache_face }
+        let edge = Edge { workerd: Workerd::start(&deployment), origin, kv, kv_face, cache, cache_face };
+        for tenant in self.lists {
+            edge.list(tenant, true);
+        }
+        edge
     }
 }
 
@@ -200,7 +215,15 @@ impl Edge {
     /// Any request.
     #[track_caller]
     pub fn send(&self, call: &Call) -> Case<'_> {
-        Case::run(&self.origin, self.workerd.address(), call)
+        Case::run(&self.origin, &self.workerd, self.workerd.address(), call)
+    }
+
+    /// Puts a tenant on the list of those that are served, or takes it off.
+    #[track_caller]
+    pub fn list(&self, tenant: &str, is_listed: bool) {
+        let body = json!({"tenant": tenant, "listed": is_listed}).to_string();
+        let call = Call::new("PUT", "/cache/listing").field("Authorization", format!("Bearer {OPERATOR_TOKEN}"));
+        self.send(&call.body(body)).expect(200).origin_requests(0);
     }
 
     /// Says something to a Worker of [`Options::failing`]: what stands behind `/test/` in `lab.mjs`.

@@ -367,7 +367,7 @@ impl<'a> At<'a> {
     /// Any request.
     #[track_caller]
     pub fn send(self, call: &Call) -> Case<'a> {
-        Case::run(self.lab.origin(), self.address(), call)
+        Case::run(self.lab.origin(), &self.lab.workerd, self.address(), call)
     }
 
     /// Any request, for when others are under way and the origin's count would be theirs too.

@@ -13,22 +13,25 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::config::{Deployment, root};
 use crate::gate::lock;
+use crate::secrets::Secrets;
 
 /// The longest start that is waited for.
 const START: Duration = Duration::from_secs(20);
 /// Names another workerd than the one in `node_modules`.
 const OVERRIDE: &str = "HOTROD_WORKERD";
 
-/// A running workerd. It ends when this is dropped.
+/// A running workerd. It ends when this is dropped, and what it wrote must tell no secret.
 pub struct Workerd {
     binary: PathBuf,
     folder: PathBuf,
     config: PathBuf,
     sockets: usize,
+    secrets: Secrets,
     log: Arc<Mutex<String>>,
     process: Process,
 }
@@ -37,6 +40,7 @@ struct Process {
     child: Child,
     guard: Child,
     ports: BTreeMap<String, u16>,
+    captures: Vec<JoinHandle<()>>,
 }
 
 impl Workerd {
@@ -46,9 +50,10 @@ impl Workerd {
         let folder = new_folder();
         let config = deployment.write(&folder);
         let sockets = deployment.workers.iter().filter(|worker| worker.port.is_some()).count();
+        let secrets = Secrets::of(deployment.workers.iter().map(|worker| &worker.vars));
         let log = Arc::default();
         let process = Process::start(&binary, &folder, &config, sockets, &log);
-        Self { binary, folder, config, sockets, log, process }
+        Self { binary, folder, config, sockets, secrets, log, process }
     }
 
     /// Kills the process and starts it again on the same storage: every isolate is new, and every port that was not chosen.
@@ -75,6 +80,11 @@ impl Workerd {
     pub fn address_of(&self, name: &str) -> SocketAddr {
         let port = self.process.ports.get(name).unwrap_or_else(|| panic!("there is no Worker {name}"));
         SocketAddr::from((Ipv4Addr::LOCALHOST, *port))
+    }
+
+    /// What neither its log nor an answer of its own may tell.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     /// The process id.
@@ -130,6 +140,9 @@ impl Drop for Workerd {
         }
         // A folder that stays behind is in target/ and harms nobody.
         let _removed = fs::remove_dir_all(&self.folder);
+        if !std::thread::panicking() {
+            self.secrets.check_log(&lock(&self.log));
+        }
     }
 }
 
@@ -153,10 +166,9 @@ impl Process {
             .stderr(Stdio::null())
             .spawn()
             .expect("sh starts");
-        capture(child.stdout.take(), log);
-        capture(child.stderr.take(), log);
+        let captures = vec![capture(child.stdout.take(), log), capture(child.stderr.take(), log)];
         let ports = listening(control, sockets);
-        let mut process = Self { child, guard, ports: BTreeMap::new() };
+        let mut process = Self { child, guard, ports: BTreeMap::new(), captures };
         match ports {
             Ok(ports) => process.ports = ports,
             Err(why) => {
@@ -173,20 +185,22 @@ impl Process {
             let _ended = child.kill();
             let _reaped = child.wait();
         }
+        for capture in self.captures.drain(..) {
+            capture.join().expect("a thread that copies lines does not panic");
+        }
     }
 }
 
 /// Copies what a child writes into the log.
-fn capture(stream: Option<impl Read + Send + 'static>, log: &Arc<Mutex<String>>) {
-    let Some(stream) = stream else { return };
-    let log = Arc::clone(log);
+fn capture(stream: Option<impl Read + Send + 'static>, log: &Arc<Mutex<String>>) -> JoinHandle<()> {
+    let (stream, log) = (stream.expect("a pipe"), Arc::clone(log));
     std::thread::spawn(move || {
         for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
             let mut log = lock(&log);
             log.push_str(&String::from_utf8_lossy(&line));
             log.push('\n');
         }
-    });
+    })
 }
 
 /// The ports of so many sockets, from workerd's `{"event":"listen","socket":"edge","port":...}`.

@@ -11,6 +11,7 @@ mod debian;
 mod dev;
 mod failure;
 mod fingerprint;
+mod fuzz;
 mod group;
 mod http;
 mod lab;
@@ -64,6 +65,7 @@ fn perform(task: &Task) -> Outcome {
     let project = Project::locate()?;
     match *task {
         Task::Help => Ok(()),
+        Task::Fuzz(ref fuzz) => fuzz::fuzz(&project, fuzz),
         Task::Setup => setup::setup(&project).map(drop),
         Task::Build => {
             let ready = setup::setup(&project)?;

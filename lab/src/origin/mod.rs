@@ -1,7 +1,7 @@
 //! The scripted origin: answers by path, and remembers every request as it came.
 //!
 //! A script is looked up by the whole target first and then by the path without its query. What no
-//! script knows is answered 404, and counted all the same.
+//! script knows is answered 404, unless it is said otherwise, and counted all the same.
 
 mod answer;
 mod send;
@@ -49,6 +49,7 @@ type Script = Arc<dyn Fn(&Recorded) -> Answer + Send + Sync>;
 #[derive(Default)]
 struct State {
     scripts: Mutex<HashMap<String, Script>>,
+    otherwise: Mutex<Option<Script>>,
     requests: Mutex<Vec<Recorded>>,
     one_per_connection: AtomicBool,
 }
@@ -91,6 +92,17 @@ impl Origin {
         let answered = AtomicUsize::new(0);
         let counted = move |request: &Recorded| script(request, answered.fetch_add(1, Ordering::SeqCst));
         lock(&self.state.scripts).insert(path.to_owned(), Arc::new(counted));
+    }
+
+    /// What no script knows is answered so.
+    pub fn otherwise(&self, script: impl Fn(&Recorded) -> Answer + Send + Sync + 'static) {
+        *lock(&self.state.otherwise) = Some(Arc::new(script));
+    }
+
+    /// Forgets every script. The requests stay.
+    pub fn forget(&self) {
+        lock(&self.state.scripts).clear();
+        *lock(&self.state.otherwise) = None;
     }
 
     /// Closes every connection after its first answer. workerd sends an idempotent request without a body
@@ -191,7 +203,8 @@ fn serve(state: &Arc<State>, mut connection: Connection) {
 fn choose(state: &State, request: &mut Recorded, body: &mut BodyReader, connection: &mut Connection) -> Option<Answer> {
     let script = {
         let scripts = lock(&state.scripts);
-        scripts.get(&request.target).or_else(|| scripts.get(request.path())).cloned()
+        let found = scripts.get(&request.target).or_else(|| scripts.get(request.path())).cloned();
+        found.or_else(|| lock(&state.otherwise).clone())
     };
     let unknown = || Answer::bytes("text/plain", "the test has no script for this path").status(404);
     let answer = script.map_or_else(unknown, |script| script(request));
