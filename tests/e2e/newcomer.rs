@@ -151,10 +151,10 @@ fn path(route: &Route) -> String {
     route.path.iter().map(segment).collect()
 }
 
-/// Every stored route with every listed value of its parameters.
+/// Every stored route with every listed value of its parameters, but for those that need a role.
 fn targets() -> Vec<(String, String)> {
     let mut targets = Vec::new();
-    for (route, stored) in compiled().stored() {
+    for (route, stored) in compiled().stored().filter(|(route, _)| route.roles.is_empty()) {
         let path = path(route);
         let mut queries = vec![String::new()];
         for parameter in stored.query.iter() {
