@@ -41,6 +41,12 @@ fn the_readme_lists_every_setting_and_binding() {
     let names = [
         setting::ACCESS_MODE,
         setting::TENANT,
+        setting::SESSION_SECRETS,
+        setting::SESSION_AUDIENCE,
+        setting::ACCESS_TEAM,
+        setting::ACCESS_AUDIENCE,
+        setting::ACCESS_TENANTS,
+        setting::CORS_ORIGINS,
         setting::ORIGIN,
         setting::HOSTS,
         setting::OPERATOR_TOKENS_SHA256,
@@ -72,6 +78,9 @@ fn wrangler_binds_what_the_worker_asks_for_and_publishes_nothing_by_itself() {
     assert_eq!(wrangler["preview_urls"].as_bool(), Some(false));
     let environments = wrangler.get("env").and_then(toml::Value::as_table).into_iter().flatten();
     for (name, environment) in environments {
+        // Variables are not inherited.
+        let has = |setting: &str| environment.get("vars").is_some_and(|vars| vars.get(setting).is_some());
+        assert!(has(setting::HOSTS) && has(setting::ACCESS_MODE), "{name} says whom it serves, and under which hosts");
         for setting in ["workers_dev", "preview_urls"] {
             assert_ne!(environment.get(setting).and_then(toml::Value::as_bool), Some(true), "{name}: {setting}");
         }
