@@ -5,6 +5,7 @@ use hotrod_edge::names::setting;
 use hotrod_edge::rules::{Policy, compiled};
 
 const README: &str = include_str!("../../README.md");
+const SECURITY: &str = include_str!("../../SECURITY.md");
 const WRANGLER: &str = include_str!("../../wrangler.toml");
 
 /// The rows of the first table under a heading of the README, cell by cell, without header and rule.
@@ -64,6 +65,43 @@ fn the_readme_lists_every_setting_and_binding() {
     for name in names {
         assert!(listed.contains(&format!("`{name}`")), "{name}");
     }
+}
+
+/// What stands under a test folder, as text.
+fn sources(folder: &str) -> String {
+    let mut text = String::new();
+    for entry in std::fs::read_dir(format!("{}/{folder}", env!("CARGO_MANIFEST_DIR"))).expect("a folder of tests") {
+        let entry = entry.expect("an entry");
+        let path = entry.path();
+        if path.is_dir() {
+            text += &sources(&format!("{folder}/{}", entry.file_name().to_str().expect("a plain name")));
+        } else {
+            text += &std::fs::read_to_string(&path).unwrap_or_default();
+        }
+    }
+    text
+}
+
+#[test]
+fn every_threat_names_a_test_and_every_test_is_there() {
+    let tests = sources("tests");
+    let cases = std::fs::read_to_string(format!("{}/tests/e2e/attacks/cases.txt", env!("CARGO_MANIFEST_DIR")));
+    let cases = cases.expect("the list of attacks");
+    let rows = SECURITY.lines().filter(|line| line.starts_with("| ")).skip(1);
+    let mut count = 0;
+    for row in rows {
+        let named = row.trim_end_matches('|').rsplit('|').next().expect("three cells").split_whitespace();
+        let before = count;
+        for name in named {
+            count += 1;
+            match name.trim_matches('`').rsplit_once("::") {
+                Some((_, function)) => assert!(tests.contains(&format!("fn {function}()")), "{name}"),
+                None => assert!(cases.lines().any(|line| line.starts_with(&format!("{name} "))), "{name}"),
+            }
+        }
+        assert!(count > before, "{row}");
+    }
+    assert!(count > 60, "{count}");
 }
 
 #[test]
