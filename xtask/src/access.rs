@@ -54,7 +54,7 @@ pub fn try_session(Dev { edge, origin, .. }: Dev, shops: &[String]) -> String {
 
   {shops}
 
-Try (a token is valid for an hour here, a minute without lifetime=; the second one twice: a miss, then a hit):
+Try (the token is valid for an hour; the second one twice: a miss, then a hit; the third has no token: a 401):
 
   TOKEN=$(curl -s 'http://127.0.0.1:{origin}/dev/session-token?shop={shop}&lifetime=3600' | sed 's/.*\"token\":\"\\([^\"]*\\)\".*/\\1/')
   curl -i -H \"Authorization: Bearer $TOKEN\" http://127.0.0.1:{edge}/api/dashboard/tiles/sales-pulse
