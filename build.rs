@@ -16,7 +16,7 @@ mod rules {
 }
 
 use rules::table::{
-    Accepts, Bounds, Class, Disposition, Effect, Event, Lifetimes, Parameter, Policy, Requirement, Route, Rules,
+    Accepts, Bounds, Class, Disposition, Effect, Event, Lifetimes, Parameter, Policy, Requirement, Role, Route, Rules,
     Scalar, Segment, Stored, Text, Touches,
 };
 use std::{env, fs, path::Path};
@@ -72,14 +72,15 @@ impl Emit for Text {
 
 impl Emit for Rules {
     fn rust(&self) -> String {
-        let Self { origin_prefixes, dropped_parameters, classes, routes, events } = self;
+        let Self { origin_prefixes, dropped_parameters, classes, routes, events, roles } = self;
         format!(
-            "Rules {{ origin_prefixes: {}, dropped_parameters: {}, classes: {}, routes: {}, events: {} }}",
+            "Rules {{ origin_prefixes: {}, dropped_parameters: {}, classes: {}, routes: {}, events: {}, roles: {} }}",
             list(origin_prefixes),
             list(dropped_parameters),
             list(classes),
             list(routes),
-            list(events)
+            list(events),
+            list(roles)
         )
     }
 }
@@ -119,18 +120,19 @@ impl Emit for Lifetimes {
 
 impl Emit for Route {
     fn rust(&self) -> String {
-        let Self { name, path, class, disposition, invalidates } = self;
+        let Self { name, path, class, disposition, invalidates, auth, roles } = self;
         let disposition = match disposition {
             Disposition::Live => "Disposition::Live".to_string(),
             Disposition::Bypass => "Disposition::Bypass".to_string(),
             Disposition::Store(stored) => format!("Disposition::Store({})", stored.rust()),
         };
         format!(
-            "Route {{ name: {}, path: {}, class: {}, disposition: {disposition}, invalidates: {} }}",
+            "Route {{ name: {}, path: {}, class: {}, disposition: {disposition}, invalidates: {}, auth: Auth::{auth:?}, roles: {} }}",
             name.rust(),
             list(path),
             class.rust(),
-            option(invalidates.as_ref())
+            option(invalidates.as_ref()),
+            list(roles)
         )
     }
 }
@@ -148,17 +150,19 @@ impl Emit for Segment {
 
 impl Emit for Stored {
     fn rust(&self) -> String {
-        let Self { key, hot, personal, query, lifetimes, content_type, require, volatile, tags } = self;
+        let Self { key, hot, personal, query, lifetimes, content_type, require, volatile, tags, response_fields } =
+            self;
         format!(
             "Stored {{ key: {}, hot: {hot}, personal: {personal}, query: {}, lifetimes: {}, content_type: {}, \
-             require: {}, volatile: {}, tags: {} }}",
+             require: {}, volatile: {}, tags: {}, response_fields: {} }}",
             key.rust(),
             list(query),
             lifetimes.rust(),
             content_type.rust(),
             option(require.as_ref()),
             list(volatile),
-            list(tags)
+            list(tags),
+            list(response_fields)
         )
     }
 }
@@ -199,6 +203,13 @@ impl Emit for Event {
             list(shopify),
             list(chatwoot)
         )
+    }
+}
+
+impl Emit for Role {
+    fn rust(&self) -> String {
+        let Self { name, claim, values } = self;
+        format!("Role {{ name: {}, claim: {}, values: {} }}", name.rust(), list(claim), list(values))
     }
 }
 

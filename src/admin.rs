@@ -1,7 +1,9 @@
 //! What the edge answers about itself: its health, and the admin plane under `/cache/`.
 
+use crate::access::{KnownListing, Listing, listing};
 use crate::answer::Made;
 use crate::config::Misconfigured;
+use crate::epoch::Mode;
 use crate::events;
 use crate::invalidate::{order, order_everywhere};
 use crate::key::Tenant;
@@ -9,7 +11,7 @@ use crate::ledger::desk::purged;
 use crate::ledger::order::{Declined, Occasion, Order};
 use crate::names::{field, path};
 use crate::operators::{Caller, Operators};
-use crate::ports::{Incident, Ledger as _, Ports, Request};
+use crate::ports::{Admissions as _, Incident, Ledger as _, Ports, Request};
 use crate::problem::{Kind, Problem};
 use crate::purge::{self, BODY_GREATEST_LENGTH, Refused, Requested, Tenants};
 use crate::reach;
@@ -59,18 +61,14 @@ pub async fn call<P: Ports>(ports: &P, asked: &str, request: P::Request) -> Resu
     let Some(caller) = ports.config().operators.admit(request.header(field::AUTHORIZATION).as_deref()) else {
         return Err(Operators::refusal());
     };
-    let tenant = ports.config().access.admit()?;
     match (asked, request.method()) {
-        (path::PURGE, "POST") => purge_call(ports, tenant, caller, request).await,
+        (path::PURGE, "POST") => purge_call(ports, caller, request).await,
         (path::PURGE, _) => Err(Problem::new(Kind::Method, "A purge is a POST.").with(field::ALLOW, "POST")),
-        (path::LISTING, "PUT") if caller.is_operator => listing_call(ports, tenant, request).await,
+        (path::LISTING, "PUT") if caller.is_operator => listing_call(ports, request).await,
         (path::LISTING, "PUT") => Err(Problem::new(Kind::Forbidden, "A listing is changed by operators alone.")),
         (path::LISTING, _) => Err(Problem::new(Kind::Method, "A listing is a PUT.").with(field::ALLOW, "PUT")),
         (asked, method) => match (asked.strip_prefix(path::RECEIPTS), method) {
-            (Some(id), "GET" | "HEAD") => {
-                caller.reaches(tenant).map_err(|sentence| Problem::new(Kind::Forbidden, sentence))?;
-                receipt_call(ports, tenant, id, method == "HEAD").await
-            }
+            (Some(id), "GET" | "HEAD") => receipt_call(ports, caller, id, method == "HEAD").await,
             (Some(_), _) => Err(Problem::new(Kind::Method, "A receipt is read.").with(field::ALLOW, "GET, HEAD")),
             (None, _) => Err(Problem::new(
                 Kind::NotFound,
@@ -93,14 +91,9 @@ pub(crate) async fn body<R: Request>(request: R, at_most: usize) -> Result<Vec<u
         .ok_or_else(too_large)
 }
 
-async fn purge_call<P: Ports>(
-    ports: &P,
-    tenant: &Tenant,
-    caller: &Caller,
-    request: P::Request,
-) -> Result<Made<P::Body>, Problem> {
+async fn purge_call<P: Ports>(ports: &P, caller: &Caller, request: P::Request) -> Result<Made<P::Body>, Problem> {
     let body = body(request, BODY_GREATEST_LENGTH).await?;
-    let requested = purge::read(&body, ports.rules(), ports.config(), tenant);
+    let requested = purge::read(&body, ports.rules(), ports.config());
     let requested = requested.map_err(|refused| {
         let (kind, sentence) = match refused {
             Refused::Unreadable(sentence) => (Kind::BadRequest, sentence),
@@ -108,13 +101,20 @@ async fn purge_call<P: Ports>(
         };
         Problem::new(kind, format!("{sentence} Nothing was purged."))
     })?;
-    let permitted = caller.permits(ports.rules(), tenant, &requested);
+    let permitted = caller.permits(ports.rules(), &requested);
     permitted.map_err(|sentence| Problem::new(Kind::Forbidden, format!("{sentence} Nothing was purged.")))?;
     let Requested { tenants, mode, scopes, dry_run } = requested;
+    // What is left of a tenant that has gone can still be erased.
+    if let Tenants::One(tenant) = &tenants
+        && mode != Mode::Erase
+        && !is_tenant(ports, tenant).await
+    {
+        return Err(declined_problem(Declined::NotListed));
+    }
     if dry_run {
         // Nothing is asked or changed for this: it follows from the rules.
         let keys = reach::keys(ports.rules(), &scopes);
-        let whose = if tenants == Tenants::All { "*" } else { tenant.as_str() };
+        let whose = if let Tenants::One(tenant) = &tenants { tenant.as_str() } else { "*" };
         let answer = json!({
             "tenant": whose, "mode": mode.as_str(), "dry_run": true, "purged": purged(&scopes),
             "keys": keys, "origin_requests": { "at_most_in_each_data_centre": keys },
@@ -123,8 +123,8 @@ async fn purge_call<P: Ports>(
     }
     let occasion = Occasion::Call { by: caller.name.clone(), per_minute: caller.per_minute };
     let ordered = Order { mode, scopes, occasion };
-    let answer = match tenants {
-        Tenants::One => order(ports, tenant, &ordered).await,
+    let answer = match &tenants {
+        Tenants::One(tenant) => order(ports, tenant, &ordered).await,
         Tenants::All => order_everywhere(ports, &ordered).await,
     };
     match answer.map_err(|_| not_confirmed())? {
@@ -133,15 +133,18 @@ async fn purge_call<P: Ports>(
     }
 }
 
+/// Whether a tenant is one of the deployment's, as far as anybody can say.
+async fn is_tenant<P: Ports>(ports: &P, tenant: &Tenant) -> bool {
+    ports.config().access.only_tenant().is_some() || listing(ports, tenant).await != Listing::NotListed
+}
+
 pub(crate) fn declined_problem(declined: Declined) -> Problem {
     match declined {
         Declined::TooMany { retry_after } => {
             Problem::new(Kind::TooMany, "This token has asked for too many purges. Nothing was purged.")
                 .with(field::RETRY_AFTER, retry_after.to_string())
         }
-        Declined::NotListed => {
-            Problem::new(Kind::Unprocessable, "The tenant is not listed any more. Nothing was purged.")
-        }
+        Declined::NotListed => Problem::new(Kind::Unprocessable, "The tenant is not listed. Nothing was purged."),
         Declined::Conflict => Problem::new(
             Kind::Conflict,
             "Another message came with this id before. Nothing was purged; send this one under an id of its own.",
@@ -154,30 +157,47 @@ pub(crate) fn not_confirmed() -> Problem {
 }
 
 /// Lists the tenant again, or takes it off the list: what is not listed is passed through, and nothing of it is stored.
-async fn listing_call<P: Ports>(ports: &P, tenant: &Tenant, request: P::Request) -> Result<Made<P::Body>, Problem> {
+async fn listing_call<P: Ports>(ports: &P, request: P::Request) -> Result<Made<P::Body>, Problem> {
     let body = body(request, BODY_GREATEST_LENGTH).await?;
     let read: Value = serde_json::from_slice(&body).unwrap_or_default();
     let Some(is_listed) = read.get("listed").and_then(Value::as_bool) else {
         return Err(Problem::new(
             Kind::Unprocessable,
-            r#"Say {"listed": true} or {"listed": false}. Nothing changed."#,
+            r#"Say {"tenant": "…", "listed": true} or {"tenant": "…", "listed": false}. Nothing changed."#,
         ));
     };
+    let named = match read.get("tenant") {
+        None => Ok(None),
+        Some(name) => name.as_str().map(Some).ok_or_else(|| "`tenant` is not a text.".to_string()),
+    };
+    let tenant = named.and_then(|named| purge::tenant(named, ports.config().access.only_tenant()));
+    let tenant =
+        &tenant.map_err(|sentence| Problem::new(Kind::Unprocessable, format!("{sentence} Nothing changed.")))?;
     ports.ledger().list(tenant, is_listed).await.map_err(|failure| {
         ports.record(Incident::Ledger, &failure);
         not_confirmed()
     })?;
+    // Here it is in force at once, elsewhere when what is known there is asked for again.
+    let listing = if is_listed { Listing::Listed } else { Listing::NotListed };
+    ports.admissions().keep_listing(tenant, KnownListing { listing, until: ports.now() });
     Ok(Made::own(200, JSON, json!({ "tenant": tenant.as_str(), "listed": is_listed }).to_string(), false))
 }
 
 /// What a purge did, by the id of its receipt.
-async fn receipt_call<P: Ports>(ports: &P, tenant: &Tenant, id: &str, head: bool) -> Result<Made<P::Body>, Problem> {
-    let receipt = ports.ledger().receipt(tenant, id).await.map_err(|failure| {
+async fn receipt_call<P: Ports>(ports: &P, caller: &Caller, id: &str, head: bool) -> Result<Made<P::Body>, Problem> {
+    let none = || Problem::new(Kind::NotFound, "There is no receipt of this id; they are kept for seven days.");
+    // It begins with the name of the ledger that has it; that of all tenants has none.
+    let ledger = id.split_once('~').map(|(ledger, _)| ledger).ok_or_else(none)?;
+    let tenant = if ledger.is_empty() { None } else { Some(Tenant::new(ledger).ok_or_else(none)?) };
+    if let Some(tenant) = &tenant {
+        if ports.config().access.only_tenant().is_some_and(|only| only != tenant) {
+            return Err(none());
+        }
+        caller.reaches(tenant).map_err(|sentence| Problem::new(Kind::Forbidden, sentence))?;
+    }
+    let receipt = ports.ledger().receipt(tenant.as_ref(), id).await.map_err(|failure| {
         ports.record(Incident::Ledger, &failure);
         Problem::new(Kind::LedgerUnreachable, "The ledger that has the receipt did not answer. Ask again.")
     })?;
-    match receipt {
-        Some(receipt) => Ok(Made::own(200, JSON, receipt, head)),
-        None => Err(Problem::new(Kind::NotFound, "There is no receipt of this id; they are kept for seven days.")),
-    }
+    receipt.map(|receipt| Made::own(200, JSON, receipt, head)).ok_or_else(none)
 }

@@ -56,6 +56,8 @@ pub struct Emitted<'a> {
     pub age: Option<Seconds>,
     /// It is stale, so nobody is to keep it.
     pub is_stale: bool,
+    /// The field of a request on which it depends, besides what is in its URL.
+    pub vary: Option<&'static str>,
 }
 
 fn own(name: &'static str, value: impl Into<String>) -> Field {
@@ -73,9 +75,11 @@ impl<B> Made<B> {
             own(field::CACHE_STATUS, status.to_string()),
         ];
         fields.extend(emitted.age.map(|age| own(field::AGE, age.to_string())));
+        fields.extend(emitted.vary.map(|name| own(field::VARY, name)));
         if asked.if_none_match.as_ref().is_some_and(|tags| none_match_names(tags, &head.etag)) {
             return Self { status: 304, fields, body: Body::Empty };
         }
+        fields.push(own(field::X_CONTENT_TYPE_OPTIONS, "nosniff"));
         fields.extend(head.headers.iter().map(|(name, value)| (Text::Owned(name.clone()), value.clone())));
         fields.push(own(field::CONTENT_LENGTH, head.length.to_string()));
         Self { status: head.status, fields, body: if asked.head { Body::Empty } else { body } }
@@ -89,6 +93,7 @@ impl<B> Made<B> {
         asked: &Asked,
         cache_status: &CacheStatus,
     ) -> Self {
+        fields.push(own(field::X_CONTENT_TYPE_OPTIONS, "nosniff"));
         fields.push(own(field::CACHE_CONTROL, "no-store"));
         fields.push(own(field::CLOUDFLARE_CDN_CACHE_CONTROL, "no-store"));
         fields.push(own(field::CACHE_STATUS, cache_status.to_string()));
@@ -106,8 +111,23 @@ impl<B> Made<B> {
             own(field::CACHE_CONTROL, "no-store"),
             own(field::CLOUDFLARE_CDN_CACHE_CONTROL, "no-store"),
             own(field::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            own(field::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+            own(field::REFERRER_POLICY, "no-referrer"),
         ];
         Self { status, fields, body: if head { Body::Empty } else { Body::Bytes(Rc::from(body.into_bytes())) } }
+    }
+
+    /// Came over https, where the client is to stay (RFC 6797).
+    pub fn secure(&mut self) {
+        self.fields.push(own(field::STRICT_TRANSPORT_SECURITY, "max-age=31536000"));
+    }
+
+    /// To the same over https, for good.
+    #[must_use]
+    pub fn moved(url: String) -> Self {
+        let mut made = Self::own(308, "text/plain", String::new(), false);
+        made.fields.push((Text::Borrowed(field::LOCATION), url));
+        made
     }
 
     /// A problem.

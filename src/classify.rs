@@ -9,6 +9,9 @@ use crate::target::Target;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+/// How many parameters a query may have, those that are dropped included.
+pub const PARAMETERS_AT_MOST: usize = 64;
+
 /// What a request asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Classified<'r> {
@@ -24,6 +27,17 @@ pub enum Classified<'r> {
     NotFound,
     /// A stored route asked in a way that its rule does not allow.
     Refused(Refused),
+}
+
+impl<'r> Lane<'r> {
+    /// The route, if one matches.
+    #[must_use]
+    pub fn route(self) -> Option<&'r Route> {
+        match self {
+            Self::Live(route) | Self::Bypass(route) | Self::Method(route) => Some(route),
+            Self::Unlisted => None,
+        }
+    }
 }
 
 /// Why a request goes to the origin without a look at the store.
@@ -59,6 +73,8 @@ pub struct Selected<'r> {
 pub enum Refused {
     /// A parameter that the rule does not know.
     Unknown(String),
+    /// More parameters than any request has use for.
+    TooMany,
     /// A parameter that is there twice.
     Twice(String),
     /// A value that the rule does not accept.
@@ -72,6 +88,7 @@ impl Refused {
     #[must_use]
     pub fn sentence(&self) -> String {
         match self {
+            Self::TooMany => format!("The query has more than {PARAMETERS_AT_MOST} parameters."),
             Self::Unknown(name) => format!("Query parameter `{name}` is not known on this route."),
             Self::Twice(name) => format!("Query parameter `{name}` is given twice."),
             Self::Value(name) => format!("Parameter `{name}` has a value that this route does not accept."),
@@ -149,6 +166,9 @@ fn read_query(known: &[Parameter], dropped: &[Text], query: &str) -> Result<(Nom
     let mut seen: Vec<&str> = Vec::new();
     let mut nominated = Nominated::default();
     let mut nocache = false;
+    if query.split('&').nth(PARAMETERS_AT_MOST).is_some() {
+        return Err(Refused::TooMany);
+    }
     for pair in query.split('&').filter(|_| !query.is_empty()) {
         let (name, value) = pair.split_once('=').map_or((pair, None), |(name, value)| (name, Some(value)));
         if dropped.iter().any(|other| other == name) {

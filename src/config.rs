@@ -1,6 +1,8 @@
 //! The deployment's settings, read once and judged whole: what is missing or malformed is said in one sentence.
 
-use crate::admit::Access;
+use crate::access::Access;
+use crate::access::assertion::Assertions;
+use crate::access::session::SessionTokens;
 use crate::key::Tenant;
 use crate::names::setting;
 use crate::operators::Operators;
@@ -31,6 +33,8 @@ pub struct Config {
     pub zone: Option<Zone>,
     /// Who may say that something happened.
     pub webhooks: Webhooks,
+    /// Origins whose pages may read what is answered, and write.
+    pub cors_origins: Vec<String>,
 }
 
 /// The zone whose caches are purged.
@@ -82,9 +86,30 @@ impl Config {
                 })?;
                 Access::Open { tenant }
             }
+            "session" => Access::Session(
+                SessionTokens::read(
+                    &secret(setting::SESSION_SECRETS, "the app's client secret")?,
+                    &variable(setting::SESSION_AUDIENCE, "the app's API key")?,
+                )
+                .map_err(Misconfigured)?,
+            ),
+            "access" => Access::Assertion(
+                Assertions::read(
+                    origin(
+                        &variable(
+                            setting::ACCESS_TEAM,
+                            "the team's address, such as \"https://team.cloudflareaccess.com\",",
+                        )?,
+                        setting::ACCESS_TEAM,
+                    )?,
+                    &variable(setting::ACCESS_AUDIENCE, "the tag of the application")?,
+                    &variable(setting::ACCESS_TENANTS, "by which claim a tenant is known, as JSON,")?,
+                )
+                .map_err(Misconfigured)?,
+            ),
             _ => {
                 return Err(Misconfigured(format!(
-                    "{} is not known: this version has `open` alone.",
+                    "{} is not known: say `open`, `session` or `access`.",
                     setting::ACCESS_MODE
                 )));
             }
@@ -109,6 +134,7 @@ impl Config {
                 .ok_or_else(|| Misconfigured(format!("{} must have 16 characters or more.", setting::EPOCH_SECRET)))?,
             snapshot_at_most: get(setting::SNAPSHOT_AT_MOST_MS).map(|text| millis(&text)).transpose()?,
             zone: zone(&get)?,
+            cors_origins: get(setting::CORS_ORIGINS).map_or_else(|| Ok(Vec::new()), |text| cors_origins(&text))?,
             webhooks: get(setting::WEBHOOKS)
                 .map_or_else(|| Ok(Webhooks::default()), |text| Webhooks::parse(&text).map_err(Misconfigured))?,
             origin_secret: header_value(secret(
@@ -157,6 +183,24 @@ fn hosts(text: &str) -> Result<Vec<String>, Misconfigured> {
         )));
     }
     Ok(hosts)
+}
+
+/// Origins as browsers write them: scheme, host in lower case, and a port that is not the scheme's own.
+fn cors_origins(text: &str) -> Result<Vec<String>, Misconfigured> {
+    let origins: Vec<String> = text.split([' ', ',']).filter(|origin| !origin.is_empty()).map(String::from).collect();
+    let plain = |text: &String| {
+        let lower = !text.bytes().any(|byte| byte.is_ascii_uppercase());
+        let needless = text.starts_with("https://") && text.ends_with(":443")
+            || text.starts_with("http://") && text.ends_with(":80");
+        lower && !needless && origin(text, setting::CORS_ORIGINS).is_ok_and(|origin| origin == *text)
+    };
+    if !origins.iter().all(plain) {
+        return Err(Misconfigured(format!(
+            "{} must be origins as browsers write them, such as https://admin.example.com, separated by spaces.",
+            setting::CORS_ORIGINS
+        )));
+    }
+    Ok(origins)
 }
 
 /// Both of its settings, or none.
@@ -253,7 +297,7 @@ mod tests {
     fn a_malformed_setting_is_named_and_a_secret_not_repeated() {
         for (name, value) in [
             ("ACCESS_MODE", "Open"),
-            ("ACCESS_MODE", "session"),
+            ("ACCESS_MODE", "Session"),
             ("TENANT", "a/b"),
             ("ORIGIN", "api.example.com"),
             ("ORIGIN", "https://a/path"),
@@ -277,6 +321,12 @@ mod tests {
             ("ZONE_ID", "abc"),
             ("ZONE_TOKEN", "abc"),
             ("WEBHOOKS", "[]"),
+            ("CORS_ORIGINS", "*"),
+            ("CORS_ORIGINS", "null"),
+            ("CORS_ORIGINS", "https://a.test https://B.test"),
+            ("CORS_ORIGINS", "https://a.test/"),
+            ("CORS_ORIGINS", "https://a.test:443"),
+            ("CORS_ORIGINS", "a.test"),
         ] {
             let sentence = read(name, Some(value)).unwrap_err();
             assert!(sentence.contains(name), "{sentence}");

@@ -1,10 +1,11 @@
 //! Events: what the origin and the services beside it say has happened, and what it makes out of date.
 
+use crate::access::{Listing, listing};
 use crate::admin::{JSON, body, declined_problem, not_confirmed};
 use crate::answer::Made;
 use crate::epoch::{Mode, Scope};
 use crate::invalidate::{order, touched};
-use crate::ledger::order::{Occasion, Order};
+use crate::ledger::order::{Declined, Occasion, Order};
 use crate::names::field;
 use crate::ports::{Ports, Request};
 use crate::problem::{Kind, Problem};
@@ -28,7 +29,7 @@ pub async fn call<P: Ports>(ports: &P, source: &str, request: P::Request) -> Res
     if !Source::named(source).is_some_and(|source| config.webhooks.has(source)) {
         return Err(unknown_source());
     }
-    let only = config.access.admit()?;
+    let only = config.access.only_tenant();
     let sent = field::OF_WEBHOOKS.map(|name| (name, request.header(name)));
     let body = body(request, BODY_GREATEST_LENGTH).await?;
     let delivery = receive(
@@ -38,13 +39,18 @@ pub async fn call<P: Ports>(ports: &P, source: &str, request: P::Request) -> Res
         ports.now(),
         &config.webhooks,
         ports.rules(),
-        |tenant| tenant == only,
+        |tenant| only.is_none_or(|only| only == tenant),
     )
     .map_err(refused)?;
     let Some(event) = delivery.event else {
         let answer = json!({ "event": delivery.kind, "detail": "This event makes nothing out of date here." });
         return Ok(Made::own(200, JSON, answer.to_string(), false));
     };
+    // Of a tenant that has left, what it was told to forget may be said again.
+    let leaves = event.effect == Effect::Uninstalls;
+    if only.is_none() && !leaves && listing(ports, &delivery.tenant).await == Listing::NotListed {
+        return Err(declined_problem(Declined::NotListed));
+    }
     let answer = order(ports, &delivery.tenant, &ordered(ports, &delivery, event)).await;
     match answer.map_err(|_| not_confirmed())? {
         Ok(done) => Ok(Made::own(202, JSON, done.receipt, false)),

@@ -1,6 +1,7 @@
 //! A question to the origin, and what becomes of its answer. A question needs no request: whoever can name what is
 //! asked for can ask it, and a stale answer is renewed by the same steps behind somebody else's.
 
+use crate::access::Admitted;
 use crate::classify::Selected;
 use crate::entry::{FORMAT, Head};
 use crate::epoch::{Epoch, mark};
@@ -29,6 +30,8 @@ pub const LEADING_MS: u64 = 15_000;
 pub struct Question {
     /// For whom.
     pub tenant: Tenant,
+    /// In which role.
+    pub role: Option<Text>,
     /// The route's name.
     pub route: Text,
     /// What the answer is called.
@@ -40,9 +43,10 @@ pub struct Question {
 impl Question {
     /// What a request for a stored route asks. `url` is the origin's.
     #[must_use]
-    pub fn new(tenant: &Tenant, selected: &Selected<'_>, url: String) -> Self {
-        let key = CacheKey::new(tenant, &selected.stored.key, &selected.in_key);
-        Self { tenant: tenant.clone(), route: selected.route.name.clone(), key, url }
+    pub fn new(admitted: &Admitted, selected: &Selected<'_>, url: String) -> Self {
+        let Admitted { tenant, role, .. } = admitted;
+        let key = CacheKey::new(tenant, &selected.stored.key, &selected.in_key, role.as_deref());
+        Self { tenant: tenant.clone(), role: role.clone(), route: selected.route.name.clone(), key, url }
     }
 }
 
@@ -126,7 +130,7 @@ async fn ask<P: Ports>(
     epoch: Result<Epoch, Refusal>,
 ) -> Filled<P::Body> {
     let requested_at = ports.now();
-    let fields = fill_fields(ports.config(), &question.tenant, &stored.content_type, ports.request_id());
+    let fields = fill_fields(ports.config(), question, &stored.content_type, ports.request_id());
     let response = match ports.origin().fetch(&question.url, &fields).await {
         Ok(response) => response,
         Err(failure) => return Filled::Failed(failure),
@@ -136,7 +140,7 @@ async fn ask<P: Ports>(
     }
     let received_at = ports.now();
     let received = received(&response);
-    let (kept, passed) = (pick(&response, &field::STORED), pick(&response, &field::UNSTORED));
+    let (kept, passed) = (pick(&response, stored.response_fields.iter()), pick(&response, field::UNSTORED.iter()));
     let groups = response.header(field::CACHE_GROUPS);
     let status = received.status;
     let unstored = |body, refusal| Filled::Unstored(Unstored { status, fields: passed, body, refusal });
@@ -257,6 +261,6 @@ fn received<R: Response>(response: &R) -> Received {
 }
 
 /// The listed header fields of an answer, and no others.
-fn pick<R: Response>(response: &R, names: &[&'static str]) -> Vec<Field> {
-    names.iter().filter_map(|name| Some((Text::Borrowed(*name), response.header(name)?))).collect()
+fn pick<R: Response, N: AsRef<str>>(response: &R, names: impl Iterator<Item = N>) -> Vec<Field> {
+    names.filter_map(|name| Some((Text::Owned(name.as_ref().into()), response.header(name.as_ref())?))).collect()
 }

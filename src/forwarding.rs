@@ -1,9 +1,11 @@
 //! What is changed in a message that is passed on as it stands: hop-by-hop fields, the names that the origin
 //! trusts, and the few that the edge adds. Nothing else is touched, and the body never.
 
+use crate::access::Admitted;
 use crate::cache_status::{CACHE_NAME, CacheStatus};
 use crate::classify::Lane;
 use crate::config::Config;
+use crate::fill::Question;
 use crate::key::Tenant;
 use crate::names::field;
 use crate::ports::{Edits, Field, Request, Response};
@@ -18,32 +20,60 @@ pub fn is_loop(cdn_loop: Option<&str>) -> bool {
     cdn_loop.is_some_and(|field| field.split(',').any(id))
 }
 
-/// What tells the origin who asks, for whom, and through what.
-fn edge_fields(config: &Config, tenant: &Tenant, request_id: String, cdn_loop: Option<String>) -> Vec<Field> {
+/// What tells the origin who asks, for whom, in which role, and through what. Without a tenant, the edge vouches for
+/// nobody.
+fn edge_fields(
+    config: &Config,
+    on_behalf: Option<(&Tenant, Option<&Text>)>,
+    request_id: String,
+    cdn_loop: Option<String>,
+) -> Vec<Field> {
     let cdn_loop = match cdn_loop.filter(|before| !before.trim().is_empty()) {
         Some(before) => format!("{before}, {CACHE_NAME}"),
         None => CACHE_NAME.to_string(),
     };
-    vec![
-        (Text::Borrowed(field::CDN_LOOP), cdn_loop),
-        (Text::Borrowed(field::EDGE_SECRET), config.origin_secret.clone()),
-        (Text::Borrowed(field::X_REQUEST_ID), request_id),
-        (Text::Borrowed(field::X_SHOP_DOMAIN), tenant.as_str().to_string()),
-    ]
+    let mut fields =
+        vec![(Text::Borrowed(field::CDN_LOOP), cdn_loop), (Text::Borrowed(field::X_REQUEST_ID), request_id)];
+    if let Some((tenant, role)) = on_behalf {
+        fields.push((Text::Borrowed(field::EDGE_SECRET), config.origin_secret.clone()));
+        fields.push((Text::Borrowed(field::X_SHOP_DOMAIN), tenant.as_str().to_string()));
+        fields.extend(role.map(|role| (Text::Borrowed(field::EDGE_ROLE), role.to_string())));
+    }
+    fields
 }
 
 /// All header fields of a request that fills the store. Nothing of the client's is in it, so that equal keys
 /// send equal bytes; the request id is the edge's own.
 #[must_use]
-pub fn fill_fields(config: &Config, tenant: &Tenant, content_type: &str, request_id: String) -> Vec<Field> {
-    let mut fields = edge_fields(config, tenant, request_id, None);
+pub fn fill_fields(config: &Config, question: &Question, content_type: &str, request_id: String) -> Vec<Field> {
+    let on_behalf = Some((&question.tenant, question.role.as_ref()));
+    let mut fields = edge_fields(config, on_behalf, request_id, None);
     fields.push((Text::Borrowed(field::ACCEPT), content_type.to_string()));
     fields
 }
 
+/// The greatest length of the header fields of a request that is passed on, names and values, in bytes: less than what
+/// the servers behind the edge take, so that nobody makes one of them fail for a whole connection.
+pub const FIELDS_GREATEST_LENGTH: usize = 16_000;
+
+/// Whether a request's header fields are too long to be passed on.
+#[must_use]
+pub fn is_too_long<R: Request>(request: &R) -> bool {
+    let lengths = request
+        .header_names()
+        .into_iter()
+        .map(|name| name.len() + request.header(&name).map_or(0, |value| value.len()));
+    lengths.sum::<usize>() > FIELDS_GREATEST_LENGTH
+}
+
 /// What is changed in a client's request on its way to the origin.
 #[must_use]
-pub fn request_edits<R: Request>(request: &R, config: &Config, tenant: &Tenant, request_id: String) -> Edits {
+pub fn request_edits<R: Request>(
+    request: &R,
+    config: &Config,
+    admitted: Option<&Admitted>,
+    request_id: String,
+) -> Edits {
     let named = connection_options(request.header(field::CONNECTION));
     // An upgrade (RFC 9110, section 7.8) is made hop by hop: the runtime asks for it again on its own connection.
     let upgrades = request.header(field::UPGRADE).is_some();
@@ -59,7 +89,12 @@ pub fn request_edits<R: Request>(request: &R, config: &Config, tenant: &Tenant, 
     };
     Edits {
         remove: request.header_names().into_iter().filter(dropped).map(Text::Owned).collect(),
-        set: edge_fields(config, tenant, request_id, request.header(field::CDN_LOOP)),
+        set: edge_fields(
+            config,
+            admitted.map(|admitted| (&admitted.tenant, admitted.role.as_ref())),
+            request_id,
+            request.header(field::CDN_LOOP),
+        ),
     }
 }
 

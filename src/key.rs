@@ -57,13 +57,21 @@ impl fmt::Display for Nominated {
 pub struct CacheKey {
     text: String,
     tenant_length: usize,
+    /// Without the role.
+    shared_length: usize,
 }
 
 impl CacheKey {
-    /// The key of a tenant's answer: `{tenant}/{key}` and, with parameters, `?days=30`.
+    /// The key of a tenant's answer: `{tenant}/{key}`, with parameters `?days=30`, and for a role `;role=owner`.
     #[must_use]
-    pub fn new(tenant: &Tenant, key: &str, nominated: &Nominated) -> Self {
-        Self { text: format!("{}/{key}{nominated}", tenant.as_str()), tenant_length: tenant.as_str().len() }
+    pub fn new(tenant: &Tenant, key: &str, nominated: &Nominated, role: Option<&str>) -> Self {
+        let mut text = format!("{}/{key}{nominated}", tenant.as_str());
+        let shared_length = text.len();
+        if let Some(role) = role {
+            text.push_str(ROLE);
+            text.push_str(role);
+        }
+        Self { text, tenant_length: tenant.as_str().len(), shared_length }
     }
 
     /// The whole text, as it stands in Workers KV.
@@ -78,16 +86,25 @@ impl CacheKey {
         self.text.get(..self.tenant_length).unwrap_or_default()
     }
 
-    /// The key within its tenant: `dashboard:trends:revenue:v1?days=30`.
+    /// The key within its tenant, under which it is purged, for all roles at once: `dashboard:trends:revenue:v1?days=30`.
     #[must_use]
     pub fn logical(&self) -> &str {
-        self.text.get(self.tenant_length..).unwrap_or_default().trim_start_matches('/')
+        self.text.get(self.tenant_length..self.shared_length).unwrap_or_default().trim_start_matches('/')
     }
+}
+
+/// What stands before the role in a key. No value of a parameter contains it.
+const ROLE: &str = ";role=";
+
+/// The logical key in what follows the tenant in an entry's name.
+#[must_use]
+pub fn logical(name: &str) -> &str {
+    name.split_once(ROLE).map_or(name, |(logical, _)| logical)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{CacheKey, Nominated, Tenant};
+    use super::{CacheKey, Nominated, Tenant, logical};
 
     #[test]
     fn a_tenant_is_a_plain_host_name() {
@@ -105,8 +122,10 @@ mod tests {
         let mut nominated = Nominated::default();
         nominated.add("to".into(), "2".into());
         nominated.add("from".into(), "1".into());
-        let key = CacheKey::new(&tenant, "d:x:v1", &nominated);
-        assert_eq!(key.as_str(), "a.test/d:x:v1?from=1&to=2");
+        let key = CacheKey::new(&tenant, "d:x:v1", &nominated, Some("owner"));
+        assert_eq!(key.as_str(), "a.test/d:x:v1?from=1&to=2;role=owner");
+        assert_eq!(logical("d:x:v1?from=1&to=2;role=owner"), key.logical());
+        assert_eq!(CacheKey::new(&tenant, "d:x:v1", &nominated, None).as_str(), "a.test/d:x:v1?from=1&to=2");
         assert_eq!(key.tenant(), "a.test");
         assert_eq!(key.logical(), "d:x:v1?from=1&to=2");
     }

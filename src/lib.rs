@@ -4,7 +4,7 @@
 //!
 //! 1. `shell::fetch` converts the runtime's request and calls [`pipeline::serve`];
 //! 2. [`target`] reads the URL, [`classify`](mod@classify) finds its rule in [`rules`], or a reason to pass it on;
-//! 3. [`admit`] says who is asking, [`key`] what the answer is called;
+//! 3. [`access`] says who is asking, [`key`] what the answer is called;
 //! 4. [`lookup`](mod@lookup) asks the tiers and the ledger ([`ports`]), and [`reuse`](mod@reuse) judges each [`entry`] by its
 //!    [`freshness`](mod@freshness) and its [`epoch`];
 //! 5. a fill asks the origin ([`forwarding`]) and [`storing`] says whether its answer is kept;
@@ -31,13 +31,14 @@
 #[macro_use]
 extern crate alloc;
 
+pub mod access;
 pub mod admin;
-pub mod admit;
 pub mod answer;
 pub mod cache_control;
 pub mod cache_status;
 pub mod classify;
 pub mod config;
+pub mod cors;
 pub mod entry;
 pub mod epoch;
 pub mod events;
@@ -49,6 +50,7 @@ pub mod invalidate;
 pub mod key;
 pub mod ledger;
 pub mod lookup;
+pub mod meter;
 pub mod names;
 pub mod operators;
 pub mod pipeline;
@@ -56,6 +58,7 @@ pub mod ports;
 pub mod problem;
 pub mod purge;
 pub mod reach;
+pub mod refresh;
 pub mod reuse;
 pub mod rules;
 pub mod small;

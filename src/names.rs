@@ -2,6 +2,20 @@
 
 /// Header fields, in lower case as every comparison here has them.
 pub mod field {
+    /// The Fetch standard: whether a page may read what was sent with the browser's own credentials.
+    pub const ACCESS_CONTROL_ALLOW_CREDENTIALS: &str = "access-control-allow-credentials";
+    /// The Fetch standard: what a page may send.
+    pub const ACCESS_CONTROL_ALLOW_HEADERS: &str = "access-control-allow-headers";
+    /// The Fetch standard: by which methods.
+    pub const ACCESS_CONTROL_ALLOW_METHODS: &str = "access-control-allow-methods";
+    /// The Fetch standard: which page may read.
+    pub const ACCESS_CONTROL_ALLOW_ORIGIN: &str = "access-control-allow-origin";
+    /// The Fetch standard: which fields it may read.
+    pub const ACCESS_CONTROL_EXPOSE_HEADERS: &str = "access-control-expose-headers";
+    /// The Fetch standard: for how long a browser remembers that.
+    pub const ACCESS_CONTROL_MAX_AGE: &str = "access-control-max-age";
+    /// The Fetch standard: what a page is about to do.
+    pub const ACCESS_CONTROL_REQUEST_METHOD: &str = "access-control-request-method";
     /// RFC 9110, section 12.5.1.
     pub const ACCEPT: &str = "accept";
     /// RFC 9111, section 5.1.
@@ -10,6 +24,8 @@ pub mod field {
     pub const ALLOW: &str = "allow";
     /// RFC 9110, section 11.6.2: of a client on its way to the origin, and of an operator on the admin plane.
     pub const AUTHORIZATION: &str = "authorization";
+    /// Cloudflare Access: the assertion of who logged in.
+    pub const CF_ACCESS_JWT_ASSERTION: &str = "cf-access-jwt-assertion";
     /// RFC 9111, section 5.2.
     pub const CACHE_CONTROL: &str = "cache-control";
     /// RFC 9875, section 3: of an answer to a request that was not safe.
@@ -36,6 +52,8 @@ pub mod field {
     pub const CONTENT_LENGTH: &str = "content-length";
     /// RFC 9110, section 8.5.
     pub const CONTENT_LANGUAGE: &str = "content-language";
+    /// Content Security Policy, level 3.
+    pub const CONTENT_SECURITY_POLICY: &str = "content-security-policy";
     /// RFC 9110, section 8.3.
     pub const CONTENT_TYPE: &str = "content-type";
     /// An operator's bearer token on a route of the origin. Never forwarded.
@@ -46,6 +64,8 @@ pub mod field {
     pub const EPOCH_TOKEN: &str = "epoch-token";
     /// RFC 6265, section 4.2.
     pub const COOKIE: &str = "cookie";
+    /// The role in which a reader asks, for the origin. Never taken from a client.
+    pub const EDGE_ROLE: &str = "x-edge-role";
     /// RFC 9111, section 5.3.
     pub const EXPIRES: &str = "expires";
     /// RFC 9111, section 5.4.
@@ -62,8 +82,14 @@ pub mod field {
     pub const IF_NONE_MATCH: &str = "if-none-match";
     /// RFC 9110, section 10.2.2.
     pub const LOCATION: &str = "location";
+    /// The Fetch standard: the page from which a request comes.
+    pub const ORIGIN: &str = "origin";
     /// RFC 9110, section 10.2.3.
     pub const RETRY_AFTER: &str = "retry-after";
+    /// The Referrer Policy standard.
+    pub const REFERRER_POLICY: &str = "referrer-policy";
+    /// RFC 6797.
+    pub const STRICT_TRANSPORT_SECURITY: &str = "strict-transport-security";
     /// RFC 6265, section 4.1.
     pub const SET_COOKIE: &str = "set-cookie";
     /// A predecessor of CDN-Cache-Control.
@@ -101,6 +127,19 @@ pub mod field {
     /// Shopify: the id of a delivery, unsigned.
     pub const X_SHOPIFY_WEBHOOK_ID: &str = "x-shopify-webhook-id";
 
+    /// Shopify's App Bridge: ask again, with a new session token.
+    pub const X_SHOPIFY_RETRY: &str = "x-shopify-retry-invalid-session-request";
+
+    /// What an answer says about pages of other origins.
+    pub const OF_CORS: [&str; 6] = [
+        ACCESS_CONTROL_ALLOW_CREDENTIALS,
+        ACCESS_CONTROL_ALLOW_HEADERS,
+        ACCESS_CONTROL_ALLOW_METHODS,
+        ACCESS_CONTROL_ALLOW_ORIGIN,
+        ACCESS_CONTROL_EXPOSE_HEADERS,
+        ACCESS_CONTROL_MAX_AGE,
+    ];
+
     /// All that a webhook is judged by, besides its body.
     pub const OF_WEBHOOKS: [&str; 10] = [
         WEBHOOK_ID,
@@ -127,15 +166,71 @@ pub mod field {
         "transfer-encoding",
         UPGRADE,
     ];
-    /// Fields that the origin trusts or the platform sets: a client's own copies are dropped.
-    pub const TRUSTED: [&str; 6] = [CDN_LOOP, EDGE_AUTHORIZATION, EDGE_SECRET, "host", X_REQUEST_ID, X_SHOP_DOMAIN];
+    /// Fields that the origin trusts, that the platform sets, or that a server or framework lets override what was
+    /// asked, by whom and of whom: a client's own copies are dropped.
+    pub const TRUSTED: [&str; 22] = [
+        CDN_LOOP,
+        EDGE_AUTHORIZATION,
+        EDGE_SECRET,
+        "host",
+        X_REQUEST_ID,
+        X_SHOP_DOMAIN,
+        "base-url",
+        "cache-tag",
+        "forwarded",
+        "front-end-https",
+        "request-uri",
+        "true-client-ip",
+        "via",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-data-as-of",
+        "x-host",
+        "x-method-override",
+        "x-real-ip",
+        "x-rewrite-url",
+        "x-tenant",
+        "x-wap-profile",
+    ];
     /// Fields that ask something of the next hop which the edge has already done, or cannot pass on: it has no
     /// extension of WebSocket frames of its own, and answers `Expect` by reading the body.
     pub const NEXT_HOP: [&str; 2] = ["expect", "sec-websocket-extensions"];
-    /// Beginnings of names that the platform or the edge sets.
-    pub const TRUSTED_PREFIXES: [&str; 2] = ["cf-", "x-edge-"];
-    /// What is kept of the origin's header fields with a stored answer.
+    /// Beginnings of such names.
+    pub const TRUSTED_PREFIXES: [&str; 8] =
+        ["cf-", "x-edge-", "x-forwarded", "x-http-", "x-invoke-", "x-middleware-", "x-original-", "x-proxy-"];
+    /// What is kept of the origin's header fields with every stored answer. A class may add others.
     pub const STORED: [&str; 2] = [CONTENT_TYPE, CONTENT_LANGUAGE];
+    /// What no class may add: the edge's own to say, of one answer, of one client, or binding for the whole host.
+    pub const NEVER_STORED: [&str; 26] = [
+        AGE,
+        "alt-svc",
+        AUTHORIZATION,
+        CACHE_CONTROL,
+        CACHE_STATUS,
+        CACHE_TAG,
+        CDN_CACHE_CONTROL,
+        "clear-site-data",
+        CLOUDFLARE_CDN_CACHE_CONTROL,
+        CONTENT_ENCODING,
+        CONTENT_LENGTH,
+        CONTENT_SECURITY_POLICY,
+        "date",
+        EDGE_SECRET,
+        EPOCH_TOKEN,
+        ETAG,
+        EXPIRES,
+        "last-modified",
+        LOCATION,
+        PRAGMA,
+        SET_COOKIE,
+        STRICT_TRANSPORT_SECURITY,
+        SURROGATE_CONTROL,
+        VARY,
+        WWW_AUTHENTICATE,
+        X_REQUEST_ID,
+    ];
+    /// Beginnings of such names.
+    pub const NEVER_STORED_PREFIXES: [&str; 4] = ["access-control-", "cf-", "hotrod-", "x-edge-"];
     /// What is passed on of the origin's header fields with an answer of a stored route that is not stored.
     pub const UNSTORED: [&str; 5] = [CONTENT_TYPE, CONTENT_LANGUAGE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE];
 }
@@ -152,6 +247,8 @@ pub mod path {
     pub const EVENTS: &str = "/cache/events/";
     /// Whether a tenant is listed.
     pub const LISTING: &str = "/cache/listing";
+    /// Refreshes, by readers.
+    pub const REFRESH: &str = "/cache/refresh";
     /// Receipts, each by its id.
     pub const RECEIPTS: &str = "/cache/receipts/";
     /// Copies of counters in the Cache API.
@@ -164,6 +261,18 @@ pub mod path {
 pub mod setting {
     /// Variable: who may read.
     pub const ACCESS_MODE: &str = "ACCESS_MODE";
+    /// Secret of mode `session`: the app's client secret, or two while one is rotated.
+    pub const SESSION_SECRETS: &str = "SESSION_SECRETS";
+    /// Variable of mode `session`: the app's API key.
+    pub const SESSION_AUDIENCE: &str = "SESSION_AUDIENCE";
+    /// Variable of mode `access`: the team's address.
+    pub const ACCESS_TEAM: &str = "ACCESS_TEAM";
+    /// Variable of mode `access`: the tags of the applications.
+    pub const ACCESS_AUDIENCE: &str = "ACCESS_AUDIENCE";
+    /// Variable of mode `access`: by which claim a tenant is known, as JSON.
+    pub const ACCESS_TENANTS: &str = "ACCESS_TENANTS";
+    /// Variable, may be missing: origins whose pages may read.
+    pub const CORS_ORIGINS: &str = "CORS_ORIGINS";
     /// Variable: the one tenant of mode `open`.
     pub const TENANT: &str = "TENANT";
     /// Variable: the origin's scheme and authority.

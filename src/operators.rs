@@ -89,12 +89,12 @@ impl Caller {
     ///
     /// # Errors
     /// Which part of it does not, in a sentence.
-    pub fn permits(&self, rules: &Rules, tenant: &Tenant, requested: &Requested) -> Result<(), String> {
+    pub fn permits(&self, rules: &Rules, requested: &Requested) -> Result<(), String> {
         if !self.modes.contains(&requested.mode) {
             return Err(format!("Mode `{}` is outside the scope of this token.", requested.mode.as_str()));
         }
-        match requested.tenants {
-            Tenants::One => self.reaches(tenant)?,
+        match &requested.tenants {
+            Tenants::One(tenant) => self.reaches(tenant)?,
             Tenants::All if self.everything => {}
             Tenants::All => {
                 return Err("A purge of all tenants is outside the scope of this token: it needs `everything`.".into());

@@ -3,29 +3,37 @@
 //! [`serve`] answers and hands back the work that may come later as data ([`After`]); whoever runs it calls
 //! [`finish`] on that when the answer is on its way.
 
+use crate::access::{Admitted, identify, not_listed};
 use crate::admin;
 use crate::answer::{Answer, Asked, Emitted, Made};
 use crate::cache_control::Audience;
 use crate::cache_status::{CacheStatus, Forward, Outcome};
 use crate::classify::{Classified, Lane, Selected, classify};
+use crate::cors::{Sharing, is_foreign};
 use crate::entry::StoredResponse;
 use crate::epoch::{Covered, Standing};
 use crate::fill::{Fetched, Filled, Keep, Question, Unstored, fill, joinable, left, no_answer};
-use crate::forwarding::{is_loop, request_edits, response_edits};
+use crate::forwarding::{is_loop, is_too_long, request_edits, response_edits};
 use crate::invalidate::Write;
 use crate::key::{CacheKey, Tenant};
 use crate::ledger::outbox::ERASED_AGAIN_MS;
 use crate::lookup::{Usable, get, holds, lookup};
-use crate::names::field;
-use crate::ports::{Body, Failure, Incident, Origin as _, Ports, Request as _, Response as _, Tier as _, TierName};
+use crate::names::{field, path};
+use crate::ports::{
+    Admissions as _, Body, Failure, Incident, Origin as _, Ports, Request as _, Response as _, Tier as _, TierName,
+};
 use crate::problem::{Kind, Problem};
+use crate::refresh;
 use crate::reuse::Staleness;
-use crate::rules::{NOCACHE, Seconds, Stored, Text, WithoutLedger};
+use crate::rules::{Auth, NOCACHE, Seconds, Stored, Text, WithoutLedger};
 use crate::snapshot::{Bounds, Judge, Snapshot, Then, renew, share};
 use crate::storing::Refusal;
 use crate::target::{Malformed, Target};
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
+
+/// So many times in a minute an operator may ask past the store, in each isolate.
+const BYPASSES_PER_MINUTE: u32 = 60;
 
 /// An answer, and what is to be done when it is on its way.
 pub struct Served<P: Ports> {
@@ -63,6 +71,12 @@ impl<B> Default for After<B> {
 }
 
 impl<B> After<B> {
+    /// A response to be kept, and nothing else.
+    #[must_use]
+    pub fn keeping(keep: Option<Keep<B>>) -> Self {
+        Self { keep, ..Self::default() }
+    }
+
     /// Whether there is anything to do.
     #[must_use]
     pub fn is_something(&self) -> bool {
@@ -79,13 +93,22 @@ impl<P: Ports> From<Made<P::Body>> for Served<P> {
 /// Answers a request.
 pub async fn serve<P: Ports>(ports: &P, request: P::Request) -> Served<P> {
     let head = request.method() == "HEAD";
-    match path(ports, request).await {
-        Ok(served) => served,
-        Err(problem) => Made::problem(&problem, head).into(),
+    let is_secure = request.url().starts_with("https:");
+    let sharing = Sharing::of(ports.config(), &request);
+    let answered = path(ports, request, sharing.as_ref()).await;
+    let mut served = answered.unwrap_or_else(|problem| Made::problem(&problem, head).into());
+    if let Some(sharing) = sharing {
+        sharing.say(&mut served.answer);
     }
+    if let Answer::Made(made) = &mut served.answer
+        && is_secure
+    {
+        made.secure();
+    }
+    served
 }
 
-async fn path<P: Ports>(ports: &P, request: P::Request) -> Result<Served<P>, Problem> {
+async fn path<P: Ports>(ports: &P, request: P::Request, sharing: Option<&Sharing>) -> Result<Served<P>, Problem> {
     let target = Target::parse(request.url()).map_err(malformed)?;
     let classified = classify(ports.rules(), request.method(), &target);
     if classified == Classified::Health {
@@ -96,6 +119,9 @@ async fn path<P: Ports>(ports: &P, request: P::Request) -> Result<Served<P>, Pro
             Kind::Host,
             "This host is not one that the deployment serves; the variable HOSTS lists them.",
         ));
+    }
+    if !target.is_secure && !target.is_local() {
+        return Ok(Made::moved(format!("https://{}{}", target.host, after_host(&target))).into());
     }
     if is_loop(request.header(field::CDN_LOOP).as_deref()) {
         return Err(Problem::new(
@@ -108,22 +134,40 @@ async fn path<P: Ports>(ports: &P, request: P::Request) -> Result<Served<P>, Pro
         return Err(Problem::new(Kind::Method, "TRACE is not passed on, since its answer would tell a secret.")
             .with(field::ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
     }
+    if let Some(preflight) = sharing.and_then(|sharing| sharing.preflight(&request)) {
+        return preflight.map(Served::from);
+    }
+    // A login's cookie comes along whoever makes the browser send it.
+    let is_safe = matches!(request.method(), "GET" | "HEAD" | "OPTIONS") && request.header(field::UPGRADE).is_none();
+    if !ports.config().access.is_public() && !is_safe && is_foreign(ports.config(), &target, &request) {
+        return Err(Problem::new(
+            Kind::Forbidden,
+            "A page of this origin may not write here: CORS_ORIGINS lists those that may.",
+        ));
+    }
     match classified {
+        Classified::Admin if target.path == path::REFRESH => {
+            let identity = identify(ports, &request).await?;
+            refresh::call(ports, identity, request).await
+        }
         Classified::Health | Classified::Admin => {
             Ok(admin::call(ports, &String::from(target.path), request).await?.into())
         }
         Classified::NotFound => Err(Problem::new(Kind::NotFound, "Nothing is served under this path.")),
         Classified::Refused(refused) => Err(Problem::new(Kind::Query, refused.sentence())),
         Classified::Forward(lane) => {
-            let tenant = ports.config().access.admit()?;
+            let route = lane.route();
+            let admitted = match route.map_or(Auth::Edge, |route| route.auth) {
+                Auth::Edge => Some(identify(ports, &request).await?.enter(ports, route).await?),
+                Auth::Origin => None,
+            };
             let url = format!("{}{}", ports.config().origin, path_and_query(&target));
             let write = Write::begin(ports.rules(), lane, &target, request.method());
-            forward(ports, tenant, lane, write, &url, request).await
+            forward(ports, admitted, lane, write, &url, request).await
         }
         Classified::Stored(selected) => {
-            let tenant = ports.config().access.admit()?;
-            let url = format!("{}{}{}", ports.config().origin, target.path, selected.query);
-            from_store(ports, tenant, &selected, url, &request).await
+            let admitted = identify(ports, &request).await?.enter(ports, Some(selected.route)).await?;
+            from_store(ports, &admitted, &selected, origin_url(ports, &target, &selected), &request).await
         }
     }
 }
@@ -131,6 +175,17 @@ async fn path<P: Ports>(ports: &P, request: P::Request) -> Result<Served<P>, Pro
 fn malformed(malformed: Malformed) -> Problem {
     let kind = if malformed == Malformed::TooLong { Kind::TargetTooLong } else { Kind::MalformedTarget };
     Problem::new(kind, malformed.sentence())
+}
+
+/// Where the answer of a stored route comes from: its path, and the canonical query.
+pub fn origin_url<P: Ports>(ports: &P, target: &Target<'_>, selected: &Selected<'_>) -> String {
+    format!("{}{}{}", ports.config().origin, target.path, selected.query)
+}
+
+/// Path and query as they were asked for.
+fn after_host(target: &Target<'_>) -> String {
+    let mark = if target.query.is_empty() { "" } else { "?" };
+    format!("{}{mark}{}", target.path, target.query)
 }
 
 /// Path and query of a request that is passed on. The edge's own parameter stays with the edge.
@@ -148,7 +203,7 @@ fn path_and_query(target: &Target<'_>) -> String {
 /// goes out, with the token by which whoever wrote reads what they wrote.
 async fn forward<P: Ports>(
     ports: &P,
-    tenant: &Tenant,
+    admitted: Option<Admitted>,
     lane: Lane<'_>,
     write: Option<Write>,
     url: &str,
@@ -158,8 +213,11 @@ async fn forward<P: Ports>(
         Lane::Live(_) | Lane::Bypass(_) | Lane::Unlisted => Forward::Bypass,
         Lane::Method(_) => Forward::Method,
     };
+    if is_too_long(&request) {
+        return Err(Problem::new(Kind::FieldsTooLarge, "The header fields are longer than 16,000 bytes in all."));
+    }
     let id = ports.request_id();
-    let edits = request_edits(&request, ports.config(), tenant, id.clone());
+    let edits = request_edits(&request, ports.config(), admitted.as_ref(), id.clone());
     let response = ports.origin().forward(request, url, &edits).await;
     let response = response.map_err(|failure| origin_unreachable(ports, why, &failure))?;
     if let Some(failure) = no_answer(&response) {
@@ -168,11 +226,16 @@ async fn forward<P: Ports>(
     let status = CacheStatus::Forwarded { why, status: Some(response.status()), outcome: Outcome::NotForStore };
     let mut edits = response_edits(&response, lane, &status, id);
     let mut after = After::default();
-    let groups = response.header(field::CACHE_GROUP_INVALIDATION);
-    if let Some(write) = write.and_then(|write| write.end(ports.rules(), response.status(), groups.as_deref())) {
-        match write.tell(ports, tenant).await {
-            Some(token) => edits.set.push((Text::Borrowed(field::EPOCH_TOKEN), token)),
-            None => after.write = Some((tenant.clone(), write)),
+    if let Some(Admitted { tenant, .. }) = admitted {
+        if let Some(name) = ports.config().access.varies_by() {
+            edits.vary_by(name, response.header(field::VARY));
+        }
+        let groups = response.header(field::CACHE_GROUP_INVALIDATION);
+        if let Some(write) = write.and_then(|write| write.end(ports.rules(), response.status(), groups.as_deref())) {
+            match write.tell(ports, &tenant).await {
+                Some(token) => edits.set.push((Text::Borrowed(field::EPOCH_TOKEN), token)),
+                None => after.write = Some((tenant, write)),
+            }
         }
     }
     Ok(Served { answer: Answer::Passed { response, edits }, after })
@@ -181,21 +244,23 @@ async fn forward<P: Ports>(
 /// A stored route: the key, the lookup, and then a hit or a fill.
 async fn from_store<P: Ports>(
     ports: &P,
-    tenant: &Tenant,
+    admitted: &Admitted,
     selected: &Selected<'_>,
     url: String,
     request: &P::Request,
 ) -> Result<Served<P>, Problem> {
+    let tenant = &admitted.tenant;
     let asked = Asked { head: request.method() == "HEAD", if_none_match: request.header(field::IF_NONE_MATCH) };
-    let question = Question::new(tenant, selected, url);
-    let by_operator = || {
-        let caller = ports.config().operators.admit(request.header(field::EDGE_AUTHORIZATION).as_deref());
-        caller.is_some_and(|caller| caller.is_operator)
+    let question = Question::new(admitted, selected, url);
+    let unstored = async |question: Question, asked: Asked, why: Forward, refusal: Refusal| {
+        let filled = fill(ports, &question, selected.stored, Err(refusal), None).await;
+        Miss { ports, selected, question, asked, why, purged: false, on_error: None }.answer(filled)
     };
-    if selected.nocache && by_operator() {
-        let filled = fill(ports, &question, selected.stored, Err(Refusal::NoCacheRequest), None).await;
-        return Miss { ports, selected, question, asked, why: Forward::Request, purged: false, on_error: None }
-            .answer(filled);
+    if selected.nocache && may_bypass(ports, request)? {
+        return unstored(question, asked, Forward::Request, Refusal::NoCacheRequest).await;
+    }
+    if !admitted.is_listed {
+        return unstored(question, asked, Forward::Bypass, Refusal::LedgerUnreachable).await;
     }
     let newer_than = request.header(field::X_NEWER_THAN);
     let newer_than = newer_than.and_then(|token| ports.config().tokens.verify(tenant, token.trim()));
@@ -204,9 +269,10 @@ async fn from_store<P: Ports>(
         (tenant.clone(), Bounds::of(&selected.stored.lifetimes, ports.config().snapshot_at_most), judge.clone())
     });
     let is_delisted = lookup.judge.as_ref().is_some_and(|judge| judge.snapshot.counters.is_delisted);
-    let mut served = if is_delisted {
-        let filled = fill(ports, &question, selected.stored, Err(Refusal::NotListed), None).await;
-        Miss { ports, selected, question, asked, why: Forward::Bypass, purged: false, on_error: None }.answer(filled)?
+    let mut served = if is_delisted && !ports.config().access.is_public() {
+        return Err(not_listed());
+    } else if is_delisted {
+        unstored(question, asked, Forward::Bypass, Refusal::NotListed).await?
     } else if let Some(usable) = lookup.usable {
         let invalidated = usable.stale.is_some_and(|stale| stale.why == Staleness::Invalidated);
         let judge = lookup.judge.filter(|_| invalidated);
@@ -226,10 +292,21 @@ async fn from_store<P: Ports>(
     Ok(served)
 }
 
+/// Whether a request asks past the store and may do so: by an operator, so many times in a minute.
+fn may_bypass<P: Ports>(ports: &P, request: &P::Request) -> Result<bool, Problem> {
+    let caller = ports.config().operators.admit(request.header(field::EDGE_AUTHORIZATION).as_deref());
+    let Some(caller) = caller.filter(|caller| caller.is_operator) else { return Ok(false) };
+    let spent = ports.admissions().spend(&caller.name, BYPASSES_PER_MINUTE, ports.now());
+    spent.map(|()| true).map_err(|seconds| {
+        Problem::new(Kind::TooMany, "This operator has asked past the store too often.")
+            .with(field::RETRY_AFTER, seconds.to_string())
+    })
+}
+
 fn emitted<'a, P: Ports>(ports: &P, stored: &'a Stored, age: Option<Seconds>) -> Emitted<'a> {
     let public = ports.config().access.is_public() && !stored.personal;
     let audience = if public { Audience::Public } else { Audience::Private };
-    Emitted { audience, rule: &stored.lifetimes, age, is_stale: false }
+    Emitted { audience, rule: &stored.lifetimes, age, is_stale: false, vary: ports.config().access.varies_by() }
 }
 
 /// Answers from store. What a further tier had is kept in the nearest one too.

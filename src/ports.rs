@@ -5,6 +5,8 @@
 
 #![expect(async_fn_in_trait, reason = "a Worker has one thread: no caller needs to ask for Send")]
 
+use crate::access::jwks::{Key, Keys};
+use crate::access::{Fingerprint, KnownListing, Reader};
 use crate::config::Config;
 use crate::entry::{Head, StoredResponse};
 use crate::epoch::Epoch;
@@ -37,6 +39,8 @@ pub trait Ports {
     type Snapshots: Snapshots;
     /// What is being asked in this isolate.
     type Flights: Flights;
+    /// Who was admitted in it.
+    type Admissions: Admissions;
     /// Where the answers come from.
     type Origin: Origin<Body = Self::Body, Request = Self::Request>;
 
@@ -58,6 +62,8 @@ pub trait Ports {
     fn snapshots(&self) -> &Self::Snapshots;
     /// What is being asked.
     fn flights(&self) -> &Self::Flights;
+    /// Who was admitted.
+    fn admissions(&self) -> &Self::Admissions;
     /// The origin.
     fn origin(&self) -> &Self::Origin;
     /// A second copy of a body, if it can be had without reading it.
@@ -162,11 +168,17 @@ pub trait Ledger {
     /// # Errors
     /// The ledger did not answer.
     async fn list(&self, tenant: &Tenant, is_listed: bool) -> Result<(), Failure>;
-    /// A receipt, as JSON, by its id.
+    /// Whether the tenant is on the list of all tenants. Requests of one isolate that ask at the same time may share a
+    /// question.
+    ///
+    /// # Errors
+    /// The ledger of all tenants did not answer.
+    async fn is_listed(&self, tenant: &Tenant) -> Result<bool, Failure>;
+    /// A receipt, as JSON, by its id: of a tenant's ledger, or of that of all tenants.
     ///
     /// # Errors
     /// The ledger did not answer.
-    async fn receipt(&self, tenant: &Tenant, id: &str) -> Result<Option<String>, Failure>;
+    async fn receipt(&self, tenant: Option<&Tenant>, id: &str) -> Result<Option<String>, Failure>;
 }
 
 /// Copies of the ledgers' counters: this isolate's own, and those of its data centre.
@@ -210,6 +222,39 @@ pub trait Flights {
     fn land(&self, key: &CacheKey, handle: Self::Handle, fetched: Option<&Fetched>);
     /// Waits for its end. That of one whose request is gone may never come.
     async fn landed(&self, handle: Self::Handle) -> Option<Fetched>;
+}
+
+/// What an isolate remembers of those whom it admitted, and of what admits them.
+pub trait Admissions {
+    /// Whose a credential of this fingerprint was found to be.
+    fn seen(&self, fingerprint: &Fingerprint) -> Option<Rc<Reader>>;
+    /// Remembers it, for as long as there is room.
+    fn remember(&self, fingerprint: Fingerprint, reader: Rc<Reader>);
+    /// What was last said about a tenant.
+    fn listing(&self, tenant: &Tenant) -> Option<KnownListing>;
+    /// Remembers it.
+    fn keep_listing(&self, tenant: &Tenant, listing: KnownListing);
+    /// What is known of the issuer's keys.
+    fn keys(&self) -> Keys;
+    /// Remembers it.
+    fn keep_keys(&self, keys: Keys);
+    /// Whether a request of this isolate is asking for them at the moment.
+    fn is_asking_for_keys(&self) -> bool;
+    /// Asks for the issuer's keys, no cache between. Requests that ask at the same time share a question.
+    ///
+    /// # Errors
+    /// There was no answer, or one of another status than 200.
+    async fn ask_for_keys(&self, url: &str) -> Result<String, Failure>;
+    /// Whether this key made that signature by RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518, section 3.3).
+    ///
+    /// # Errors
+    /// The key cannot be used.
+    async fn verify_rs256(&self, key: &Key, signed: &[u8], signature: &[u8]) -> Result<bool, Failure>;
+    /// Takes one of so many in a minute from somebody.
+    ///
+    /// # Errors
+    /// There is none left; in how many seconds there is.
+    fn spend(&self, who: &str, per_minute: u32, now: UnixMillis) -> Result<(), u32>;
 }
 
 /// Waits for something, but no longer than so many milliseconds.
@@ -305,6 +350,8 @@ pub enum Incident {
     Snapshot,
     /// The origin did not answer, or not whole.
     Origin,
+    /// The keys by which credentials are verified could not be had or used.
+    Keys,
 }
 
 impl Incident {
@@ -319,6 +366,7 @@ impl Incident {
             Self::Ledger => "ledger_failed",
             Self::Snapshot => "snapshot_failed",
             Self::Origin => "origin_failed",
+            Self::Keys => "keys_failed",
         }
     }
 }

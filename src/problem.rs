@@ -42,6 +42,10 @@ pub enum Kind {
     TooMany,
     /// The origin gave no answer.
     OriginUnreachable,
+    /// Whether the credential holds cannot be known now.
+    Unverifiable,
+    /// The header fields are too long.
+    FieldsTooLarge,
     /// The ledger gave no answer, so whether it purged is not known.
     LedgerUnreachable,
     /// The deployment's configuration is incomplete or wrong.
@@ -67,6 +71,8 @@ impl Kind {
             Self::TooMany => (429, "too-many", "Too many requests"),
             Self::ContentTooLarge => (413, "content-too-large", "Content too large"),
             Self::OriginUnreachable => (502, "origin-unreachable", "No answer from the origin"),
+            Self::Unverifiable => (503, "unverifiable", "Credential cannot be verified"),
+            Self::FieldsTooLarge => (431, "fields-too-large", "Header fields too large"),
             Self::LedgerUnreachable => (503, "ledger-unreachable", "Ledger unreachable"),
             Self::Misconfigured => (500, "misconfigured", "Misconfigured"),
         }
@@ -88,7 +94,7 @@ impl Problem {
         let fields = match kind {
             // RFC 9110, section 11.6.1: a 401 must say how to authenticate.
             Kind::Unauthorized => vec![(field::WWW_AUTHENTICATE, "Bearer realm=\"hotrod-edge\"")],
-            Kind::OriginUnreachable | Kind::LedgerUnreachable => vec![(field::RETRY_AFTER, "5")],
+            Kind::OriginUnreachable | Kind::LedgerUnreachable | Kind::Unverifiable => vec![(field::RETRY_AFTER, "5")],
             _ => Vec::new(),
         };
         let fields = fields.into_iter().map(|(name, value)| (Text::Borrowed(name), value.to_string())).collect();

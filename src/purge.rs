@@ -29,10 +29,10 @@ pub const CONFIRMATION: &str = "all tenants";
 const OF_PATTERNS: [char; 13] = ['*', '?', '+', '^', '$', '|', '\\', '(', ')', '[', ']', '{', '}'];
 
 /// Whose answers are to be purged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tenants {
-    /// Those of the tenant that is calling.
-    One,
+    /// Those of this one.
+    One(Tenant),
     /// Those of every tenant of the deployment.
     All,
 }
@@ -104,7 +104,7 @@ impl Body {
     }
 
     /// Whose answers it means.
-    fn tenants(&self, tenant: &Tenant) -> Result<Tenants, String> {
+    fn tenants(&self, only: Option<&Tenant>) -> Result<Tenants, String> {
         match (self.tenant.as_deref(), self.confirm.as_deref()) {
             (Some("*"), _) if !self.all || self.named() > 0 => {
                 Err("With `\"tenant\": \"*\"` goes `\"all\": true`, and nothing else that is to be purged.".to_string())
@@ -114,10 +114,23 @@ impl Body {
             }
             (Some("*"), Some(CONFIRMATION)) => Ok(Tenants::All),
             (Some("*"), _) => Err(format!("A purge of all tenants needs `\"confirm\": \"{CONFIRMATION}\"`.")),
-            (Some(other), _) if other != tenant.as_str() => Err("`tenant` is not one of this deployment.".to_string()),
             (_, Some(_)) => Err("`confirm` belongs to a purge of all tenants: `\"tenant\": \"*\"`.".to_string()),
-            (_, None) => Ok(Tenants::One),
+            (named, None) => tenant(named, only).map(Tenants::One),
         }
+    }
+}
+
+/// The tenant that a call means: the one that it names, or the deployment's only one.
+///
+/// # Errors
+/// It names none that can be meant, in a sentence.
+pub fn tenant(named: Option<&str>, only: Option<&Tenant>) -> Result<Tenant, String> {
+    match (named, only) {
+        (None, Some(only)) => Ok(only.clone()),
+        (None, None) => Err("`tenant` is missing: this deployment has more than one.".to_string()),
+        (Some(named), only) => Tenant::new(named)
+            .filter(|named| only.is_none_or(|only| only == named))
+            .ok_or_else(|| "`tenant` is not one of this deployment.".to_string()),
     }
 }
 
@@ -126,11 +139,11 @@ fn strings(value: &Value) -> Option<Vec<String>> {
     value.as_array()?.iter().map(|item| item.as_str().map(String::from)).collect()
 }
 
-/// Reads a purge for a tenant.
+/// Reads a purge. `only` is the deployment's tenant, if it has only one.
 ///
 /// # Errors
 /// The first thing that is wrong with it, named.
-pub fn read(body: &[u8], rules: &Rules, config: &Config, tenant: &Tenant) -> Result<Requested, Refused> {
+pub fn read(body: &[u8], rules: &Rules, config: &Config) -> Result<Requested, Refused> {
     let body = Body::parse(body).map_err(Refused::Unreadable)?;
     let unprocessable = |sentence: String| Err(Refused::Unprocessable(sentence));
     let Some(mode) = body.mode.as_deref() else {
@@ -139,7 +152,7 @@ pub fn read(body: &[u8], rules: &Rules, config: &Config, tenant: &Tenant) -> Res
     let Some(mode) = Mode::parse(mode) else {
         return unprocessable(format!("Mode `{}` is not known: say `soft`, `hard` or `erase`.", shown(mode)));
     };
-    let tenants = body.tenants(tenant).map_err(Refused::Unprocessable)?;
+    let tenants = body.tenants(config.access.only_tenant()).map_err(Refused::Unprocessable)?;
     match body.named() {
         0 if !body.all => {
             return unprocessable(

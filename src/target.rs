@@ -12,6 +12,8 @@ pub const GREATEST_LENGTH: usize = 8192;
 /// A URL whose path can be read in one way only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target<'a> {
+    /// Whether it came over TLS.
+    pub is_secure: bool,
     /// The host without its port, as the client wrote it.
     pub host: &'a str,
     /// The path, from its slash.
@@ -67,15 +69,25 @@ impl<'a> Target<'a> {
         // RFC 3986, section 3.2: the authority ends at the next slash, question mark or number sign.
         let (authority, path_and_query) = match rest.find(['/', '?', '#']) {
             Some(end) => rest.split_at(end),
-            None => (rest, "/"),
+            None => (rest, ""),
         };
         let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+        // RFC 9110, section 4.2.3: an empty path is that of "/".
+        let path = if path.is_empty() { "/" } else { path };
         check_path(path)?;
         // A fragment is not part of a request target; the runtime would drop it without a word.
         if query.contains('#') {
             return Err(Malformed::Character);
         }
-        Ok(Self { host: host(authority).ok_or(Malformed::NotHttp)?, path, query })
+        Ok(Self { is_secure: url.starts_with("https:"), host: host(authority).ok_or(Malformed::NotHttp)?, path, query })
+    }
+
+    /// Whether it may come without TLS: from this machine, or to an address, which no certificate is for.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        let name = self.host.to_ascii_lowercase();
+        let is_v4 = name.split('.').count() == 4 && name.split('.').all(|part| part.parse::<u8>().is_ok());
+        name == "localhost" || name.ends_with(".localhost") || is_v4 || name.contains(':')
     }
 
     /// The segments of the path.
@@ -237,5 +249,7 @@ mod tests {
     fn path_and_query_part_at_the_first_question_mark() {
         let target = Target::parse("http://a/b/c?d?e/f").map(|target| (target.path, target.query));
         assert_eq!(target, Ok(("/b/c", "d?e/f")));
+        let target = Target::parse("http://a?b").map(|target| (target.path, target.query));
+        assert_eq!(target, Ok(("/", "b")));
     }
 }

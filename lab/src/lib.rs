@@ -16,6 +16,7 @@ pub mod config;
 pub mod day;
 pub mod gate;
 pub mod harness;
+pub mod issuer;
 pub mod locations;
 pub mod origin;
 pub mod promise;

@@ -3,10 +3,10 @@
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::State as Extract,
+    extract::{Query, State as Extract, rejection::QueryRejection},
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{any, get, post},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -14,18 +14,30 @@ use serde_json::{Map, Value, json};
 use crate::{
     actions::{self, Done},
     body::{cents, parse, parse_optional},
+    echo::echo,
     envelope::ApiError,
     faults::Armed,
+    session::DEFAULT_LIFETIME,
     shop,
     state::State,
     webhooks::first_attempts,
 };
+
+/// The longest that a session token is valid, in seconds.
+const MOST_LIFETIME: u16 = 3600;
+
+/// Whose token it is when nobody is named.
+const DEFAULT_USER: &str = "1001";
 
 /// Routes under `/dev`.
 pub(crate) fn routes() -> Router<State> {
     Router::new()
         .route("/dev/", get(index))
         .route("/dev/health", get(health))
+        .route("/dev/shops", get(shops))
+        .route("/dev/session-token", get(session_token))
+        .route("/dev/echo", any(echo))
+        .route("/dev/echo/{*rest}", any(echo))
         .route("/dev/requests", get(requests).delete(reset_requests))
         .route("/dev/faults", get(armed_faults).post(arm_fault).delete(clear_faults))
         .route("/dev/orders", post(create_order))
@@ -38,6 +50,13 @@ async fn index(Extract(state): Extract<State>) -> Response {
     let shop = state.default_shop();
     Json(json!({
         "GET /dev/health": "200 when the origin answers",
+        "GET /dev/shops": "the shops there are",
+        "GET /dev/session-token": {
+            "?shop=": shop,
+            "&user=": format!("an id; {DEFAULT_USER} if left out"),
+            "&lifetime=": format!("seconds, 1 to {MOST_LIFETIME}; {DEFAULT_LIFETIME} if left out"),
+        },
+        "/dev/echo": "any method, and any path under it: what was received; ?cache-control= says what the answer has",
         "GET /dev/requests": "how often each path was asked for, but for those under /dev/",
         "DELETE /dev/requests": "counts from 0 again",
         "GET /dev/faults": "the faults that are armed, in the order in which they strike",
@@ -53,6 +72,7 @@ async fn index(Extract(state): Extract<State>) -> Response {
                 "chunked": "true: the body that is cut is chunked; otherwise it has a length",
                 "length_delta": "declares so many bytes more, or with a minus less, than are sent",
                 "hang_up": "true: closes the connection without an answer",
+                "echo": "true: answers with the request itself, in the envelope of the path",
                 "body": "invalid-json, status-error, html or empty",
                 "pad_bytes": "so many spaces after the body",
                 "headers": {"Name": "a value, or a list of values, or null to leave it out"},
@@ -76,6 +96,37 @@ async fn index(Extract(state): Extract<State>) -> Response {
 async fn health() -> Response {
     let public = [(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"))];
     (public, Json(json!({ "status": "ok" }))).into_response()
+}
+
+async fn shops(Extract(state): Extract<State>) -> Json<Value> {
+    Json(json!({ "shops": state.shops() }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokenRequest {
+    shop: String,
+    user: Option<String>,
+    lifetime: Option<u16>,
+}
+
+async fn session_token(
+    Extract(state): Extract<State>,
+    request: Result<Query<TokenRequest>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let understood = request.ok().and_then(|Query(TokenRequest { shop, user, lifetime })| {
+        let user = user.unwrap_or_else(|| DEFAULT_USER.to_owned());
+        let lifetime = lifetime.unwrap_or(DEFAULT_LIFETIME);
+        (!user.is_empty() && (1..=MOST_LIFETIME).contains(&lifetime)).then_some((shop, user, lifetime))
+    });
+    let Some((shop, user, lifetime)) = understood else {
+        return Err(ApiError::bad_request(format!(
+            "Ask with ?shop={}, and perhaps with a user and a lifetime of 1 to {MOST_LIFETIME} seconds.",
+            state.default_shop()
+        )));
+    };
+    let token = state.app.token(&shop_of(&state, Some(shop))?, &user, lifetime);
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(token)).into_response())
 }
 
 async fn requests(Extract(state): Extract<State>) -> Json<Value> {

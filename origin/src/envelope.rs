@@ -73,10 +73,15 @@ impl Envelopes {
 
     /// The envelope of tiles, the KPI summary and trends. `data` is given the moment it is stamped with.
     pub(crate) fn tile<T: Serialize>(&self, data: impl FnOnce(&str) -> T) -> Response {
+        self.tile_from("fresh", data)
+    }
+
+    /// The same, with data from elsewhere than the tables.
+    pub(crate) fn tile_from<T: Serialize>(&self, source: &'static str, data: impl FnOnce(&str) -> T) -> Response {
         let generated_at = self.clock.stamp();
         let tile = Tile {
             status: "ok",
-            source: "fresh",
+            source,
             fact: Fact { id: self.facts.fetch_add(1, Ordering::Relaxed), created_at: generated_at.clone() },
             data: Stamped::new(data(&generated_at), &generated_at),
         };
@@ -85,13 +90,18 @@ impl Envelopes {
 
     /// The envelope of everything else.
     pub(crate) fn api<T: Serialize>(&self, shop: &str, data: T) -> Response {
+        self.api_of(Some(shop), data)
+    }
+
+    /// The same, if need be for no shop.
+    pub(crate) fn api_of<T: Serialize>(&self, shop: Option<&str>, data: T) -> Response {
         let now = self.clock.stamp();
         Json(Api {
             success: true,
             data: Some(data),
             error: None,
             timestamp: now.clone(),
-            meta: Meta { shop: Some(shop), generated_at: now },
+            meta: Meta { shop, generated_at: now },
         })
         .into_response()
     }

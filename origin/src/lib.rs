@@ -1,17 +1,21 @@
 //! The reference origin: a dashboard API over real tables, for the edge to stand in front of.
 //!
-//! A request goes through `routes` (counted, then `faults`), is given its `shop`, asks the `store` for
+//! A request goes through `routes` (admitted, counted, then `faults`), is given its `shop`, asks the `store` for
 //! rows, and is answered in an `envelope`. `actions` change the shop, and `webhooks` tell the edge of it;
-//! `dev` does so by hand and arms faults; `seed` fills an empty database; `wire` is the connection under it all.
+//! `dev` does so by hand, arms faults, gives out tokens of a `session` and shows what came by an `echo`; `seed` fills
+//! an empty database; `wire` is the connection under it all.
 
 mod actions;
 mod body;
 mod clock;
+mod credential;
 mod dev;
+mod echo;
 mod envelope;
 mod faults;
 mod routes;
 mod seed;
+mod session;
 mod shop;
 mod state;
 mod store;
@@ -25,12 +29,14 @@ use tokio::net::TcpListener;
 
 use crate::{
     clock::Clock,
+    session::App,
     state::State,
     store::{Database, Store},
     webhooks::Webhooks,
     wire::{Takeover, WireListener},
 };
 
+pub use credential::Credential;
 pub use webhooks::{EdgeUrl, Patience, Secret};
 
 /// The seed that is used when none is given.
@@ -40,6 +46,11 @@ pub const DEFAULT_PORT: u16 = 8788;
 
 /// The secret that is used when none is given. The edge knows it in development, and nowhere else.
 pub const DEFAULT_WEBHOOK_SECRET: &str = "whsec_aG90cm9kLWVkZ2UtZGV2ZWxvcG1lbnQtd2ViaG9vay1rZXk=";
+
+/// The key of the app that session tokens are for, when none is given.
+pub const DEFAULT_APP_KEY: &str = "dev-app-key";
+/// The secret that session tokens are signed with, when none is given. The edge knows it in development, and nowhere else.
+pub const DEFAULT_APP_SECRET: &str = "dev-app-secret";
 
 /// How long open streams may hold up a stop.
 const GRACE: Duration = Duration::from_secs(1);
@@ -61,6 +72,12 @@ pub struct Config {
     pub webhook_secret: Option<Secret>,
     /// How long the edge is given to take it.
     pub patience: Patience,
+    /// The key of the app that session tokens are for, [`DEFAULT_APP_KEY`] unless given.
+    pub app_key: Option<Credential>,
+    /// Session tokens are signed with this secret, [`DEFAULT_APP_SECRET`] unless given.
+    pub app_secret: Option<Credential>,
+    /// What the edge shows; who does not is refused, if it is given.
+    pub edge_secret: Option<Credential>,
 }
 
 impl Default for Config {
@@ -73,6 +90,9 @@ impl Default for Config {
             edge: None,
             webhook_secret: None,
             patience: Patience::default(),
+            app_key: None,
+            app_secret: None,
+            edge_secret: None,
         }
     }
 }
@@ -119,7 +139,12 @@ impl Origin {
         let shops = store.shops().await.map_err(|error| database_error(&config, &error))?;
         let secret = config.webhook_secret.map_or_else(|| DEFAULT_WEBHOOK_SECRET.parse(), Ok).map_err(StartError)?;
         let webhooks = Webhooks::new(config.edge, secret, config.patience);
-        Ok(Self { listener, port, state: State::new(store, clock, shops, webhooks) })
+        let key = config.app_key.map_or_else(|| DEFAULT_APP_KEY.parse(), Ok).map_err(StartError)?;
+        let secret = config.app_secret.map_or_else(|| DEFAULT_APP_SECRET.parse(), Ok).map_err(StartError)?;
+        let app =
+            App::new(key, &secret).map_err(|error| StartError(format!("The app's secret cannot be used: {error}.")))?;
+        let state = State::new(store, clock, shops, webhooks, app, config.edge_secret);
+        Ok(Self { listener, port, state })
     }
 
     /// The port that it listens on.

@@ -3,7 +3,9 @@
 use std::{process::ExitCode, time::Duration};
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
-use reference_origin::{Config, DEFAULT_PORT, DEFAULT_SEED, DEFAULT_WEBHOOK_SECRET, Origin};
+use reference_origin::{
+    Config, Credential, DEFAULT_APP_KEY, DEFAULT_APP_SECRET, DEFAULT_PORT, DEFAULT_SEED, DEFAULT_WEBHOOK_SECRET, Origin,
+};
 use tokio::{
     runtime::Runtime,
     signal::unix::{SignalKind, signal},
@@ -111,10 +113,17 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, String> {
                 let given = value()?.parse();
                 config.webhook_secret = Some(given.map_err(|sentence| format!("--webhook-secret: {sentence}"))?);
             }
-            _ => return Err(format!("There is no {argument:?}: see --help.")),
+            "--app-key" => config.app_key = Some(credential(flag, &value()?)?),
+            "--app-secret" => config.app_secret = Some(credential(flag, &value()?)?),
+            "--edge-secret" => config.edge_secret = Some(credential(flag, &value()?)?),
+            _ => return Err(format!("There is no {flag:?}: see --help.")),
         }
     }
     Ok(Command::Run(Box::new(config)))
+}
+
+fn credential(flag: &str, given: &str) -> Result<Credential, String> {
+    given.parse().map_err(|sentence| format!("{flag}: {sentence}"))
 }
 
 /// A moment, or noon of a day.
@@ -131,7 +140,8 @@ fn help() -> String {
         "A dashboard API over real tables, on 127.0.0.1.
 
 Usage: reference-origin [--port PORT] [--seed NUMBER] [--now MOMENT] [--db FILE]
-                        [--edge-url URL] [--webhook-secret SECRET]
+                        [--edge-url URL] [--webhook-secret SECRET] [--edge-secret SECRET]
+                        [--app-key KEY] [--app-secret SECRET]
 
   --port PORT              the port to listen on ({DEFAULT_PORT}); 0 takes any that is free
   --seed NUMBER            decides every figure ({DEFAULT_SEED}); the same seed and day give the same figures
@@ -140,6 +150,9 @@ Usage: reference-origin [--port PORT] [--seed NUMBER] [--now MOMENT] [--db FILE]
   --edge-url URL           tells the edge at http://HOST:PORT what changed, by Standard Webhooks; otherwise nobody
   --webhook-secret SECRET  signs what the edge is told: whsec_ and a key in base64
                            ({DEFAULT_WEBHOOK_SECRET})
+  --edge-secret SECRET     refuses requests under /api/ without this in Edge-Secret; otherwise everyone may ask
+  --app-key KEY            the app that session tokens are for ({DEFAULT_APP_KEY})
+  --app-secret SECRET      signs session tokens ({DEFAULT_APP_SECRET})
   --help                   this text"
     )
 }

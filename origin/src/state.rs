@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::{clock::Clock, envelope::Envelopes, faults::Faults, store::Store, webhooks::Webhooks};
+use crate::{
+    clock::Clock, credential::Credential, envelope::Envelopes, faults::Faults, session::App, store::Store,
+    webhooks::Webhooks,
+};
 
 /// Shared by all requests.
 #[derive(Clone)]
@@ -19,6 +22,9 @@ pub(crate) struct Shared {
     pub(crate) requests: RequestCounts,
     pub(crate) clock: Arc<Clock>,
     pub(crate) webhooks: Webhooks,
+    pub(crate) app: App,
+    /// What the edge has to show, if anything.
+    pub(crate) edge_secret: Option<Credential>,
     shops: Vec<String>,
 }
 
@@ -31,8 +37,15 @@ impl std::ops::Deref for State {
 }
 
 impl State {
-    /// State over a store with these shops, whose events go out by these webhooks.
-    pub(crate) fn new(store: Store, clock: Arc<Clock>, shops: Vec<String>, webhooks: Webhooks) -> Self {
+    /// State over a store with these shops, whose events go out by these webhooks and whose users have this app.
+    pub(crate) fn new(
+        store: Store,
+        clock: Arc<Clock>,
+        shops: Vec<String>,
+        webhooks: Webhooks,
+        app: App,
+        edge_secret: Option<Credential>,
+    ) -> Self {
         Self(Arc::new(Shared {
             store,
             envelopes: Envelopes::new(Arc::clone(&clock)),
@@ -40,6 +53,8 @@ impl State {
             requests: RequestCounts::default(),
             clock,
             webhooks,
+            app,
+            edge_secret,
             shops,
         }))
     }
@@ -49,6 +64,11 @@ impl Shared {
     /// Whether there is such a shop.
     pub(crate) fn has_shop(&self, shop: &str) -> bool {
         self.shops.iter().any(|known| known == shop)
+    }
+
+    /// Every shop, the default one first.
+    pub(crate) fn shops(&self) -> &[String] {
+        &self.shops
     }
 
     /// The shop that events are about when they name none.

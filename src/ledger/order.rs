@@ -41,6 +41,8 @@ pub enum Occasion {
     },
     /// A request that was not safe succeeded.
     Write,
+    /// A reader wants it anew.
+    Refresh,
 }
 
 /// Why a ledger did not do as it was told. It has done nothing.
@@ -79,6 +81,7 @@ impl Order {
                 "source": source, "id": id, "digest": digest, "by_digest": by_digest, "delists": delists,
             }),
             Occasion::Write => json!({}),
+            Occasion::Refresh => json!({ "refresh": true }),
         };
         json!({ "mode": self.mode.as_str(), "scopes": scopes, "occasion": occasion }).to_string()
     }
@@ -103,6 +106,7 @@ impl Order {
                 by_digest: occasion.get("by_digest")?.as_bool()?,
                 delists: occasion.get("delists")?.as_bool()?,
             },
+            (None, None) if occasion.get("refresh").is_some() => Occasion::Refresh,
             (None, None) => Occasion::Write,
         };
         Some(Self { mode: Mode::parse(read.get("mode")?.as_str()?)?, scopes, occasion })
@@ -153,7 +157,7 @@ mod tests {
         let call = Occasion::Call { by: "ci".into(), per_minute: 60 };
         let (source, id, digest) = ("shopify".into(), "i \"d".into(), "abc".into());
         let event = Occasion::Event { source, id, digest, by_digest: true, delists: false };
-        for occasion in [call, event, Occasion::Write] {
+        for occasion in [call, event, Occasion::Write, Occasion::Refresh] {
             for mode in [Mode::Soft, Mode::Hard, Mode::Erase] {
                 let key = Scope::Key { route: "ops".into(), key: "d:ops:v1".into() };
                 let scopes = [Scope::Tenant, key].into_iter().collect();

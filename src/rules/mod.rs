@@ -18,8 +18,8 @@ pub use table::*;
 
 mod generated {
     use super::table::{
-        Accepts, Bounds, Calendar, Class, Disposition, Effect, Event, Lifetimes, Parameter, Policy, Requirement, Route,
-        Rules, Scalar, Segment, Stored, Touches, WithoutLedger,
+        Accepts, Auth, Bounds, Calendar, Class, Disposition, Effect, Event, Lifetimes, Parameter, Policy, Requirement,
+        Role, Route, Rules, Scalar, Segment, Stored, Touches, WithoutLedger,
     };
     use alloc::borrow::Cow;
     include!(concat!(env!("OUT_DIR"), "/rules.rs"));

@@ -86,6 +86,8 @@ pub(super) struct RawRules {
     pub route: Vec<RawRoute>,
     #[serde(default)]
     pub event: Vec<RawEvent>,
+    #[serde(default)]
+    pub role: Vec<RawRole>,
 }
 
 #[derive(Deserialize)]
@@ -104,6 +106,7 @@ pub(super) struct RawClass {
     pub snapshot_isolate: Option<Spanned<u32>>,
     pub snapshot_bound: Option<Spanned<u32>>,
     pub snapshot_behind: Option<Spanned<u32>>,
+    pub response_fields: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
 #[derive(Deserialize)]
@@ -148,6 +151,9 @@ pub(super) struct RawRoute {
     #[serde(default)]
     pub tags: Vec<Spanned<String>>,
     pub invalidates: Option<Spanned<RawTouches>>,
+    pub auth: Option<Spanned<String>>,
+    #[serde(default)]
+    pub roles: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -159,6 +165,14 @@ pub(super) struct RawTouches {
     pub classes: Vec<Spanned<String>>,
     #[serde(default)]
     pub tags: Vec<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRole {
+    pub name: Spanned<String>,
+    pub claim: Spanned<String>,
+    pub values: Spanned<Vec<String>>,
 }
 
 #[derive(Deserialize)]

@@ -37,6 +37,19 @@ pub struct Rules {
     pub routes: List<Route>,
     /// What the origin's events invalidate.
     pub events: List<Event>,
+    /// What a reader's claims can make of them.
+    pub roles: List<Role>,
+}
+
+/// What readers are whose credential says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    /// Its name in rules and keys.
+    pub name: Text,
+    /// The claim that says so, as a path through the credential's JSON.
+    pub claim: List<Text>,
+    /// The values of which it must be one, or hold one if it is a list.
+    pub values: List<Text>,
 }
 
 /// A data type: what may be kept, and for how long.
@@ -122,6 +135,19 @@ pub struct Route {
     pub disposition: Disposition,
     /// What a successful request for it that was not safe makes out of date.
     pub invalidates: Option<Touches>,
+    /// Who may ask.
+    pub auth: Auth,
+    /// The roles of which a reader must have one, the first that they have counting. Without any, no role is needed.
+    pub roles: List<Text>,
+}
+
+/// Who decides whether a request may be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auth {
+    /// The edge, by the deployment's access mode.
+    Edge,
+    /// The origin: the edge vouches for nobody, and sends neither its secret nor a tenant.
+    Origin,
 }
 
 /// What something makes out of date.
@@ -182,6 +208,8 @@ pub struct Stored {
     pub volatile: List<Text>,
     /// Tags that all its answers carry, beside those that the origin gives them.
     pub tags: List<Text>,
+    /// The origin's header fields that are kept with an answer, in lower case. No other one comes through.
+    pub response_fields: List<Text>,
 }
 
 /// A nominated query parameter. Values are compared as they stand: none needs encoding.

@@ -74,6 +74,12 @@ impl SqlDisk {
         self.write(statement, vec![number(until), waiting, tag, number(until)])
     }
 
+    /// Whether a tenant is listed, at the global ledger.
+    pub fn is_listed(&self, tenant: &str) -> Result<bool, Failure> {
+        let rows = self.run("SELECT is_listed FROM tenant WHERE name = ?", vec![tenant.into()])?;
+        Ok(rows.first().and_then(|row| get(row, "is_listed").as_f64()) == Some(1.0))
+    }
+
     /// Notes, at the global ledger, whether a tenant is listed.
     pub fn list(&self, tenant: &str, is_listed: bool) -> Result<(), Failure> {
         let bindings = vec![tenant.into(), JsValue::from(u8::from(is_listed))];

@@ -8,6 +8,7 @@ use super::ledgers::call_global;
 use super::ports::{now, random_number, sleep};
 use crate::config::{Config, Zone};
 use crate::entry::Head;
+use crate::key::logical;
 use crate::ledger::desk::{Desk, Disk as _};
 use crate::ledger::erase::{Erasure, PAGE};
 use crate::ledger::outbox::{Kind, Leg, State, batch};
@@ -184,7 +185,7 @@ async fn erase_page(env: &Env, tenant: &str, erasure: &Erasure) -> Result<Option
         let Some(name) = get(&key, "name").as_string() else { continue };
         let metadata = JSON::stringify(&get(&key, "metadata")).ok().and_then(|text| text.as_string());
         let head = metadata.and_then(|text| Head::decode(&text));
-        let logical = name.strip_prefix(&prefix).unwrap_or_default();
+        let logical = logical(name.strip_prefix(&prefix).unwrap_or_default());
         if erasure.dooms(compiled(), logical, head.as_ref()) {
             JsFuture::from(namespace.delete(&name)?).await?;
         }

@@ -2,6 +2,7 @@
 //! there is only plain data, and promises of it.
 
 use super::js::{failure, get, object};
+use super::ports::now;
 use super::tiers::cache;
 use crate::entry::Head;
 use crate::epoch::Epoch;
@@ -15,15 +16,20 @@ use crate::time::UnixMillis;
 use alloc::string::String;
 use core::cell::RefCell;
 use wasm_bindgen::{JsCast as _, JsValue};
+use worker::Context;
 use worker::js_sys::{Function, Object, Promise, Uint8Array};
-use worker::wasm_bindgen_futures::JsFuture;
+use worker::wasm_bindgen_futures::{JsFuture, future_to_promise};
 use worker::web_sys::{Headers, Response, ResponseInit};
 
 /// So many tenants' counters are kept; those of further ones are looked up in the data centre each time.
 const TENANTS_AT_MOST: usize = 1000;
 
+/// A shared question counts as under way for so long, in milliseconds.
+const TOGETHER_MS: u64 = 5_000;
+
 thread_local! {
     static OWN: RefCell<Map<Tenant, Held>> = const { RefCell::new(Map::new()) };
+    static TOGETHER: RefCell<Map<String, Together>> = const { RefCell::new(Map::new()) };
     static FLIGHTS: RefCell<Map<CacheKey, Flight>> = const { RefCell::new(Map::new()) };
 }
 
@@ -80,6 +86,49 @@ impl Snapshots for Copies {
     async fn share(&self, tenant: &Tenant, snapshot: &Snapshot) -> Result<(), Failure> {
         self.write(tenant, snapshot).await.map_err(failure)
     }
+}
+
+/// A question that several requests share: a promise of its answer's text, for no Rust future may span two requests.
+#[derive(Clone)]
+pub struct Together {
+    since: UnixMillis,
+    answer: Promise,
+}
+
+impl Together {
+    /// Whether the question of this name is under way.
+    pub fn is_under_way(name: &str) -> bool {
+        Self::of(name).is_some()
+    }
+
+    fn of(name: &str) -> Option<Self> {
+        let asked = TOGETHER.with_borrow(|questions| questions.get(name).cloned());
+        // One whose request is gone may never be answered.
+        asked.filter(|asked| now().0.checked_sub(asked.since.0).is_some_and(|age| age < TOGETHER_MS))
+    }
+}
+
+/// Asks, also if the request that does so goes away; or waits for the answer to the same question.
+pub async fn together(
+    context: &Context,
+    name: &str,
+    question: impl Future<Output = Result<String, Failure>> + 'static,
+) -> Result<String, Failure> {
+    let asked = Together::of(name).unwrap_or_else(|| {
+        let own = String::from(name);
+        let answer = future_to_promise(async move {
+            let answer = question.await;
+            TOGETHER.with_borrow_mut(|questions| drop(questions.remove(&own)));
+            answer.map(JsValue::from).map_err(|failure| JsValue::from(failure.0))
+        });
+        let kept = JsFuture::from(answer.clone());
+        context.wait_until(async move { drop(kept.await) });
+        let asked = Together { since: now(), answer };
+        TOGETHER.with_borrow_mut(|questions| questions.insert(name.into(), asked.clone()));
+        asked
+    });
+    let text = JsFuture::from(asked.answer).await.map_err(failure)?;
+    text.as_string().ok_or_else(|| Failure("not a text".into()))
 }
 
 /// A question under way.

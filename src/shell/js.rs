@@ -3,7 +3,7 @@
 use crate::ports::Failure;
 use alloc::string::String;
 use wasm_bindgen::prelude::*;
-use worker::js_sys::{Promise, Reflect};
+use worker::js_sys::{Array, Promise, Reflect, Uint8Array};
 
 #[wasm_bindgen]
 extern "C" {
@@ -21,6 +21,27 @@ extern "C" {
     pub fn list(this: &KvNamespace, options: &JsValue) -> Result<Promise, JsValue>;
     #[wasm_bindgen(method, catch)]
     pub fn delete(this: &KvNamespace, key: &str) -> Result<Promise, JsValue>;
+}
+
+#[wasm_bindgen]
+extern "C" {
+    /// `crypto.subtle.importKey`.
+    #[wasm_bindgen(catch, js_namespace = ["crypto", "subtle"], js_name = importKey)]
+    pub fn import_key(
+        format: &str,
+        key: &JsValue,
+        algorithm: &JsValue,
+        extractable: bool,
+        usages: &Array,
+    ) -> Result<Promise, JsValue>;
+    /// `crypto.subtle.verify`.
+    #[wasm_bindgen(catch, js_namespace = ["crypto", "subtle"])]
+    pub fn verify(
+        algorithm: &str,
+        key: &JsValue,
+        signature: &Uint8Array,
+        data: &Uint8Array,
+    ) -> Result<Promise, JsValue>;
 }
 
 /// A member of an object. What cannot be read is undefined.

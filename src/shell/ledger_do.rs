@@ -35,7 +35,7 @@ pub const LISTING: &str = "listing";
 pub const TAGS: &str = "tags";
 /// At the global ledger, how far it is with them: `GET /legs/~/{id of the receipt}`.
 pub const LEGS: &str = "legs";
-/// At the global ledger, whether a tenant is listed: `POST /tenants/~/{tenant}`, with `true` or `false`.
+/// At the global ledger, whether a tenant is listed: `GET /tenants/~/{tenant}`, or `POST` with `true` or `false`.
 pub const TENANTS: &str = "tenants";
 
 /// For so long a question for counters waits for the global ledger, in milliseconds.
@@ -147,6 +147,9 @@ impl Ledger {
             RECEIPTS => self.receipt(rest).await,
             LISTING => {
                 self.desk.borrow_mut().list(&self.disk, ledger, body == "true", now())?;
+                // So that it is in force when this is answered. If it fails, the leg that was written does it later.
+                let path = format!("/{TENANTS}/{GLOBAL}/{ledger}");
+                drop(call_global(&self.env, &path, Some(body.to_string()), HEARD_MS).await);
                 self.set_alarm().await.map_err(|error| Failure(error.to_string()))?;
                 Ok(Some(String::new()))
             }
@@ -165,6 +168,7 @@ impl Ledger {
                 let state = [State::Waiting, State::GivenUp].into_iter().find(|state| some(*state));
                 Ok((!legs.is_empty()).then(|| state.unwrap_or(State::Done).as_str().to_string()))
             }
+            TENANTS if body.is_empty() => self.disk.is_listed(rest).map(|is_listed| Some(is_listed.to_string())),
             TENANTS => self.disk.list(rest, body == "true").map(|()| Some(String::new())),
             _ => Ok(None),
         }

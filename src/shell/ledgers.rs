@@ -2,8 +2,9 @@
 //! question: as a JavaScript promise of plain text, for no Rust future may span two requests.
 
 use super::body::text_of;
+use super::isolate::together;
 use super::js::{failure, get};
-use super::ledger_do::{COUNTERS, GLOBAL, LISTING, ORDERS, RECEIPTS};
+use super::ledger_do::{COUNTERS, GLOBAL, LISTING, ORDERS, RECEIPTS, TENANTS};
 use super::ports::{now, sleep};
 use crate::epoch::{Counters, Epoch};
 use crate::key::Tenant;
@@ -120,9 +121,15 @@ impl ports::Ledger for Ledgers {
         call(&self.env, tenant.as_str(), &path, Some(is_listed.to_string())).await.map(drop)
     }
 
-    async fn receipt(&self, tenant: &Tenant, id: &str) -> Result<Option<String>, Failure> {
-        // The id of a receipt begins with the name of its ledger.
-        let ledger = if id.starts_with(GLOBAL) { GLOBAL } else { tenant.as_str() };
+    async fn is_listed(&self, tenant: &Tenant) -> Result<bool, Failure> {
+        let (env, path) = (self.env.clone(), format!("/{TENANTS}/{GLOBAL}/{}", tenant.as_str()));
+        let name = path.clone();
+        let question = async move { call(&env, GLOBAL, &path, None).await?.ok_or_else(unreadable) };
+        together(&self.context, &name, question).await.map(|answer| answer == "true")
+    }
+
+    async fn receipt(&self, tenant: Option<&Tenant>, id: &str) -> Result<Option<String>, Failure> {
+        let ledger = tenant.map_or(GLOBAL, Tenant::as_str);
         call(&self.env, ledger, &format!("/{RECEIPTS}/{ledger}/{id}"), None).await
     }
 }

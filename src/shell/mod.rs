@@ -2,6 +2,7 @@
 //!
 //! Only this module names `worker`, `js_sys` and `web_sys`. The suffix of a file is its role in the runtime.
 
+mod admissions;
 mod body;
 mod disk;
 mod errands;
@@ -17,8 +18,14 @@ use crate::admin::misconfigured;
 use crate::answer::Answer;
 use crate::pipeline::{Served, finish, serve};
 use alloc::rc::Rc;
+use core::cell::Cell;
 use worker::web_sys;
 use worker::{Context, Env, Result, event};
+
+thread_local! {
+    /// Whether this isolate has said what is wrong with its settings.
+    static SAID: Cell<bool> = const { Cell::new(false) };
+}
 
 #[event(start)]
 fn start() {
@@ -31,7 +38,9 @@ async fn fetch(request: web_sys::Request, env: Env, context: Context) -> Result<
     let shell = match ports::Shell::open(&env, &context) {
         Ok(shell) => Rc::new(shell),
         Err(wrong) => {
-            worker::console_error!("{}", wrong.0);
+            if !SAID.replace(true) {
+                worker::console_error!("{}", wrong.0);
+            }
             return Ok(body::made(misconfigured(&request.method(), &request.url(), &wrong))?);
         }
     };

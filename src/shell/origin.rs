@@ -1,6 +1,6 @@
 //! The origin, by the runtime's `fetch`.
 
-use super::body::{Incoming, Unread, edited, headers, read};
+use super::body::{Incoming, Unread, edited, headers, read, text_of};
 use super::js::{failure, get};
 use crate::ports::{self, Edits, Failure, Field, Origin, Read};
 use alloc::string::String;
@@ -54,6 +54,16 @@ fn init(method: &str, headers: &Headers) -> RequestInit {
 async fn fetch(url: &str, init: &RequestInit) -> Result<Fetched, JsValue> {
     let global: WorkerGlobalScope = js_sys::global().unchecked_into();
     JsFuture::from(global.fetch_with_str_and_init(url, init)).await?.dyn_into().map(Fetched)
+}
+
+/// The body at a URL, no cache between. A redirect is no answer, nor is any status but 200.
+pub async fn fetch_uncached(url: &str) -> Result<String, Failure> {
+    let headers = Headers::new().map_err(failure)?;
+    let Fetched(response) = fetch(url, &init("GET", &headers)).await.map_err(failure)?;
+    if response.status() != 200 {
+        return Err(Failure(format!("status {}", response.status())));
+    }
+    text_of(&response).await
 }
 
 impl Origin for FetchOrigin {

@@ -1,5 +1,6 @@
 //! The core's ports on the Workers runtime.
 
+use super::admissions::Doors;
 use super::body::{Incoming, Unread};
 use super::isolate::{Asking, Copies};
 use super::js::{KvNamespace, get};
@@ -36,6 +37,7 @@ pub struct Shell {
     ledgers: Ledgers,
     copies: Copies,
     asking: Asking,
+    doors: Doors,
     origin: FetchOrigin,
 }
 
@@ -55,7 +57,8 @@ impl Shell {
         let host = config.hosts.first().map_or("localhost", String::as_str);
         let tiers = [Store::Edge(EdgeTier::new(host)), Store::Kv(KvTier::new(kv.unchecked_into::<KvNamespace>()))];
         let copies = Copies::new(host);
-        Ok(Self { tiers, ledgers, copies, asking: Asking, origin: FetchOrigin, config })
+        let doors = Doors::new(context.clone());
+        Ok(Self { tiers, ledgers, copies, asking: Asking, doors, origin: FetchOrigin, config })
     }
 }
 
@@ -75,6 +78,7 @@ impl Ports for Shell {
     type Ledger = Ledgers;
     type Snapshots = Copies;
     type Flights = Asking;
+    type Admissions = Doors;
     type Origin = FetchOrigin;
 
     fn now(&self) -> UnixMillis {
@@ -111,6 +115,10 @@ impl Ports for Shell {
 
     fn flights(&self) -> &Asking {
         &self.asking
+    }
+
+    fn admissions(&self) -> &Doors {
+        &self.doors
     }
 
     fn origin(&self) -> &FetchOrigin {

@@ -121,7 +121,7 @@ fn a_shop_that_is_gone_is_passed_through_and_takes_no_orders() {
     for refused in [event(&world, "2", "shop.activated", TENANT), Asking::purge(r#"{"mode":"hard","all":true}"#)] {
         let seen = ask(&elsewhere, refused);
         assert_eq!((seen.status, seen.origin_requests), (422, 0));
-        let sentence = "The tenant is not listed any more. Nothing was purged.";
+        let sentence = "The tenant is not listed. Nothing was purged.";
         assert_eq!(seen.json()["detail"], sentence);
     }
     assert_eq!(receipt(&ask(&elsewhere, uninstalled("1")))["id"], first["id"]);

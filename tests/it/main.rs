@@ -1,6 +1,7 @@
 //! Native tests of the core, on fakes and a virtual clock: scenarios (`tests/spec`), tables over the compiled
 //! rules, and properties under random requests and faults.
 
+mod access;
 mod client;
 mod collapse;
 mod documents;
@@ -17,6 +18,8 @@ mod random;
 mod refused_purges;
 mod requests;
 mod rules;
+mod seeds;
+mod signing;
 mod spec;
 mod table;
 mod tasks;

@@ -5,7 +5,7 @@ use crate::fakes::{Asking, Location, Scripted, World};
 use crate::random::{Random, cases};
 use crate::table::entries;
 use hotrod_edge::rules::{
-    Accepts, Bounds, Calendar, Class, Disposition, Lifetimes, Parameter, Policy, Route, Rules, Segment, Stored,
+    Accepts, Auth, Bounds, Calendar, Class, Disposition, Lifetimes, Parameter, Policy, Route, Rules, Segment, Stored,
     WithoutLedger,
 };
 use serde_json::Value;
@@ -169,8 +169,11 @@ fn paths_and_rules() -> (Vec<String>, Rc<Rules>) {
             require: None,
             volatile: Vec::new().into(),
             tags: Vec::new().into(),
+            response_fields: vec![text("content-type")].into(),
         }),
         invalidates: None,
+        auth: Auth::Edge,
+        roles: Vec::new().into(),
     });
     let mut paths: Vec<String> =
         entries().iter().map(|entry| entry.url.split('?').next().unwrap_or_default().to_string()).collect();
@@ -272,6 +275,8 @@ fn no_field_of_the_origin_comes_back_on_a_stored_route_but_the_listed() {
         "content-type",
         "content-language",
         "content-length",
+        "strict-transport-security",
+        "x-content-type-options",
     ];
     const UNSTORED: &[&str] = &[
         "cache-control",
@@ -281,7 +286,9 @@ fn no_field_of_the_origin_comes_back_on_a_stored_route_but_the_listed() {
         "content-language",
         "location",
         "retry-after",
+        "strict-transport-security",
         "www-authenticate",
+        "x-content-type-options",
     ];
     const NAMES: &[&str] = &[
         "age",
@@ -322,8 +329,11 @@ fn no_field_of_the_origin_comes_back_on_a_stored_route_but_the_listed() {
         for _ in 0..2 {
             let seen = ask(&location, Asking::get(&random.pick(&entries()).url));
             let kept = seen.cache_status().contains("stored") || seen.cache_status().starts_with("hit");
-            let (allowed, junk): (_, &[&str]) =
-                if kept { (STORED, &["content-language", "content-type"]) } else { (UNSTORED, UNSTORED) };
+            let (allowed, junk): (_, &[&str]) = if kept {
+                (STORED, &["content-language", "content-type"])
+            } else {
+                (UNSTORED, &["content-language", "content-type", "location", "retry-after", "www-authenticate"])
+            };
             if kept {
                 stored += 1;
             } else {

@@ -76,7 +76,7 @@ fn what_is_not_toml_or_not_of_the_shape_is_refused_at_its_line() {
         "maxage = 60",
         &["rules.toml:6: unknown field `maxage`, expected one of `name`, `policy`, `s_maxage`, `max_age`, \
            `stale_while_revalidate`, `stale_if_error`, `soft_window`, `ceiling`, `calendar`, `without_ledger`, `snapshot_isolate`, \
-           `snapshot_bound`, `snapshot_behind`"],
+           `snapshot_bound`, `snapshot_behind`, `response_fields`"],
     );
     check("max_age = 60", "max_age = -1", &["rules.toml:6: invalid value: integer `-1`, expected u32"]);
     check("hot = true", "hot = \"yes\"", &["rules.toml:22: invalid type: string \"yes\", expected a boolean"]);

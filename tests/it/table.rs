@@ -33,7 +33,8 @@ pub struct Entry {
 /// One entry for every stored route and every value of its parameters.
 pub fn entries() -> Vec<Entry> {
     let mut entries = Vec::new();
-    for (route, stored) in compiled().stored() {
+    // In mode `open` nobody has a role.
+    for (route, stored) in compiled().stored().filter(|(route, _)| route.roles.is_empty()) {
         let mut queries = vec![String::new()];
         for parameter in stored.query.iter() {
             let sign = |query: &String| if query.is_empty() { '?' } else { '&' };

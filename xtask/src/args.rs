@@ -10,6 +10,8 @@ usage: cargo xtask <task>
   test [--long]         everything: setup, check, build, wasm size, end-to-end tests on workerd;
                         with --long, more cases of each, and the mutants
   mutants               make the mistakes of tests/mutants.toml, each of which the explorer must find
+  fuzz [<target> ...] [--minutes <n>]
+                        run libFuzzer on each target of fuzz/, or on those named, for 10 minutes each
   dev [--port <n>] [--origin-port <n>]
                         run the reference origin (8788) and the Worker (8787) until Ctrl-C
   lab [--port <n>] [--kv-lag <ms>]
@@ -35,6 +37,8 @@ pub enum Task {
     },
     /// Mistakes that must be found.
     Mutants,
+    /// Run the fuzzer.
+    Fuzz(Fuzz),
     /// Run the origin and the Worker.
     Dev(Ports),
     /// Run the origin and the lab.
@@ -65,6 +69,21 @@ impl Lab {
     /// The reference origin's port.
     pub fn origin(self) -> u16 {
         self.first + LOCATIONS
+    }
+}
+
+/// What `fuzz` runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fuzz {
+    /// The targets, or none: all.
+    pub targets: Vec<String>,
+    /// For how many minutes each.
+    pub minutes: u32,
+}
+
+impl Default for Fuzz {
+    fn default() -> Self {
+        Self { targets: Vec::new(), minutes: 10 }
     }
 }
 
@@ -102,6 +121,7 @@ pub fn parse(args: &[String]) -> Result<Task, String> {
         "check" => plain(Task::Check),
         "mutants" => plain(Task::Mutants),
         "test" => parse_test(flags),
+        "fuzz" => parse_fuzz(flags),
         "dev" => parse_dev(flags),
         "lab" => parse_lab(flags),
         "bench" => parse_bench(flags),
@@ -118,6 +138,26 @@ fn parse_test(flags: &[String]) -> Result<Task, String> {
         }
     }
     Ok(Task::Test { long })
+}
+
+fn parse_fuzz(words: &[String]) -> Result<Task, String> {
+    let mut fuzz = Fuzz::default();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match name_and_value(word) {
+            ("--minutes", inline) => {
+                let value = inline.or_else(|| words.next().map(String::as_str));
+                let value = value.ok_or("--minutes needs a number after it")?;
+                fuzz.minutes = match value.parse() {
+                    Ok(minutes) if (1..=1440).contains(&minutes) => minutes,
+                    _ => return Err(format!("--minutes takes a number from 1 to 1440, not `{value}`")),
+                };
+            }
+            (flag, _) if flag.starts_with('-') => return Err(unknown(flag)),
+            _ => fuzz.targets.push(word.clone()),
+        }
+    }
+    Ok(Task::Fuzz(fuzz))
 }
 
 fn parse_dev(flags: &[String]) -> Result<Task, String> {
@@ -230,6 +270,19 @@ mod tests {
         check("lab --kv-lag", Err("--kv-lag needs milliseconds after it"));
         check("lab --kv-lag 2s", Err("--kv-lag takes milliseconds, not `2s`"));
         check("lab --origin-port 1", Err("there is no flag `--origin-port` here"));
+    }
+
+    #[test]
+    fn the_fuzzer_takes_targets_and_minutes() {
+        let fuzz = |targets: &[&str], minutes| {
+            Task::Fuzz(Fuzz { targets: targets.iter().map(|&name| name.to_owned()).collect(), minutes })
+        };
+        check("fuzz", Ok(fuzz(&[], 10)));
+        check("fuzz target webhook --minutes 1", Ok(fuzz(&["target", "webhook"], 1)));
+        check("fuzz --minutes=60 target", Ok(fuzz(&["target"], 60)));
+        check("fuzz --minutes", Err("--minutes needs a number after it"));
+        check("fuzz --minutes 0", Err("--minutes takes a number from 1 to 1440, not `0`"));
+        check("fuzz --seconds 5", Err("there is no flag `--seconds` here"));
     }
 
     #[test]

@@ -40,15 +40,13 @@ pub fn find(project: &Project) -> Option<Toolchain> {
 
 /// Installs the compiler, builds the standard library and lays it in place.
 pub fn install(project: &Project) -> Outcome<Toolchain> {
-    let debian = Path::new("/etc/debian_version").is_file();
-    let root = output(Command::new("id").arg("-u")).as_deref() == Some("0");
-    if !(debian && root) {
+    if !may_install() {
         return Err(Failure::new(format!(
             "the Rust target {TARGET} is missing and could not be installed: run `rustup target add {TARGET}` where rustup can download, \
              or run `cargo xtask setup` once as root on Debian 12"
         )));
     }
-    install_packages(project)?;
+    install_packages(project, &PACKAGES)?;
     build_std(project)?;
     find(project).ok_or_else(|| {
         Failure::new("Debian's compiler is installed, but its standard library for wasm32 is not found: run `cargo xtask setup` again")
@@ -63,7 +61,14 @@ pub fn select(command: &mut Command, first: &[&Path]) {
     }
 }
 
-fn install_packages(project: &Project) -> Outcome {
+/// Whether packages can be installed: as root, on Debian.
+pub fn may_install() -> bool {
+    let root = output(Command::new("id").arg("-u")).as_deref() == Some("0");
+    root && Path::new("/etc/debian_version").is_file()
+}
+
+/// Installs packages.
+pub fn install_packages(project: &Project, packages: &[&str]) -> Outcome {
     let apt = |what: &str, note: &str, args: &[&str]| {
         Long { what, note, log: project.cache.join("logs").join("apt.log"), limit: Duration::from_mins(15) }.run(
             command("apt-get", &project.root)
@@ -75,9 +80,9 @@ fn install_packages(project: &Project) -> Outcome {
     apt("apt-get update", "once per machine, about 10 s; waits for the package lists", &["update"])?;
     let install = ["install", "-y", "--no-remove", "--no-install-recommends"];
     apt(
-        &format!("apt-get install {}", PACKAGES.join(" ")),
+        &format!("apt-get install {}", packages.join(" ")),
         "once per machine, about 30 s; waits for the packages",
-        &[install.as_slice(), PACKAGES.as_slice()].concat(),
+        &[install.as_slice(), packages].concat(),
     )
 }
 

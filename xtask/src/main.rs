@@ -10,6 +10,7 @@ mod debian;
 mod dev;
 mod failure;
 mod fingerprint;
+mod fuzz;
 mod group;
 mod lab;
 mod lock;
@@ -62,6 +63,7 @@ fn perform(task: &Task) -> Outcome {
     let project = Project::locate()?;
     match *task {
         Task::Help => Ok(()),
+        Task::Fuzz(ref fuzz) => fuzz::fuzz(&project, fuzz),
         Task::Setup => setup::setup(&project).map(drop),
         Task::Build => {
             let ready = setup::setup(&project)?;

@@ -13,7 +13,7 @@ use futures_util::{Stream, StreamExt, stream};
 use serde_json::{Value, json};
 
 use super::{BodyFault, Fault, HeaderFault};
-use crate::{envelope::ApiError, state::State, wire::Takeover};
+use crate::{echo::Received, envelope::ApiError, routes::is_tile, shop::SHOP_HEADER, state::State, wire::Takeover};
 
 /// The most that is held of a body that is to be changed.
 const MOST_BODY: usize = 128 * 1024 * 1024;
@@ -40,9 +40,20 @@ pub(crate) async fn misbehave(
         takeover.send(Vec::new());
         return StatusCode::OK.into_response();
     }
-    let answer = next.run(request).await;
+    let answer = if fault.echo == Some(true) { echo(&state, request).await } else { next.run(request).await };
     match change(answer, &fault).await {
         Ok(answer) => send(answer, &fault, &takeover).await,
+        Err(error) => error.into_response(),
+    }
+}
+
+/// The request, in the envelope that answers of its path have.
+async fn echo(state: &State, request: Request) -> Response {
+    let is_tile = is_tile(request.uri().path());
+    let shop = request.headers().get(SHOP_HEADER).and_then(|shop| shop.to_str().ok()).map(str::to_owned);
+    match Received::of(request).await {
+        Ok(received) if is_tile => state.envelopes.tile_from("echo", |_| received),
+        Ok(received) => state.envelopes.api_of(shop.as_deref(), received),
         Err(error) => error.into_response(),
     }
 }

@@ -39,6 +39,9 @@ pub(crate) struct Fault {
     /// Closes the connection without a byte of an answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     hang_up: Option<bool>,
+    /// Answers 200 with the request itself, in the envelope of the path. Nothing else is done about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    echo: Option<bool>,
     /// Another body.
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<BodyFault>,
@@ -119,6 +122,9 @@ impl Armed {
         if fault.hang_up == Some(false) {
             return Err("fault.hang_up: give true, or leave it out.".into());
         }
+        if fault.echo == Some(false) {
+            return Err("fault.echo: give true, or leave it out.".into());
+        }
         if fault.length_delta == Some(0) {
             return Err("fault.length_delta: 0 is no fault.".into());
         }
@@ -148,7 +154,7 @@ const MOST_PADDING: usize = 64 * 1024 * 1024;
 
 /// The kinds of faults, for sentences.
 const KINDS: &str = "status, delay_ms, chunk_delay_ms, cut_after_bytes, length_delta, \
-                                hang_up, body, pad_bytes, headers";
+                                hang_up, echo, body, pad_bytes, headers";
 
 /// The faults that are armed.
 #[derive(Debug, Default)]

@@ -29,6 +29,13 @@ pub(super) fn routes() -> Router<State> {
         .route("/api/dashboard/trends/categories", get(category_trend))
 }
 
+/// Whether answers of this path come in the envelope of tiles.
+pub(crate) fn is_tile(path: &str) -> bool {
+    ["/api/dashboard/tiles/", "/api/dashboard/kpi/", "/api/dashboard/trends/"]
+        .iter()
+        .any(|start| path.starts_with(start))
+}
+
 async fn sales_pulse(Extract(state): Extract<State>, Shop(shop): Shop) -> Result<Response, ApiError> {
     #[derive(Serialize)]
     struct Data<P, O> {

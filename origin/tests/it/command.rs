@@ -4,7 +4,7 @@ use std::{
     io::{BufRead, BufReader, Read},
     net::{Ipv4Addr, TcpListener},
     path::PathBuf,
-    process::{Child, Command, Output, Stdio},
+    process::{Child, ChildStdout, Command, Output, Stdio},
 };
 
 use serde_json::json;
@@ -30,6 +30,7 @@ fn output(arguments: &[&str]) -> (Option<i32>, String, String) {
 struct Running {
     child: Child,
     port: u16,
+    stdout: BufReader<ChildStdout>,
     /// Its database, if that is a copy of its own.
     copy: Option<PathBuf>,
 }
@@ -45,17 +46,27 @@ impl Running {
 
     fn with(arguments: &[&str]) -> Self {
         let mut command = command(&["--port", "0", "--now", NOW]);
-        let mut child = command.args(arguments).stdout(Stdio::piped()).spawn().expect("the command runs");
+        let mut child =
+            command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command runs");
         let mut line = String::new();
-        let stdout = child.stdout.take().expect("its output");
-        BufReader::new(stdout).read_line(&mut line).expect("its first line");
+        let mut stdout = BufReader::new(child.stdout.take().expect("its output"));
+        stdout.read_line(&mut line).expect("its first line");
         let port = line.split("http://127.0.0.1:").nth(1).and_then(|rest| rest.split(' ').next());
-        Self { child, port: port.expect("a port").parse().expect("a port"), copy: None }
+        Self { child, port: port.expect("a port").parse().expect("a port"), stdout, copy: None }
     }
 
     fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status();
         assert!(sent.expect("kill runs").success());
+    }
+
+    /// What it printed after its first line, when it has ended.
+    fn rest(&mut self) -> String {
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).expect("text");
+        let mut stderr = self.child.stderr.take().expect("its errors");
+        stderr.read_to_string(&mut rest).expect("text");
+        rest
     }
 
     fn resident_kilobytes(&self) -> u64 {
@@ -81,7 +92,18 @@ impl Drop for Running {
 fn help_names_every_flag() {
     let (code, help, _) = output(&["--help"]);
     assert_eq!(code, Some(0));
-    for flag in ["--port", "--seed", "--now", "--db", "--edge-url", "--webhook-secret", "--help"] {
+    for flag in [
+        "--port",
+        "--seed",
+        "--now",
+        "--db",
+        "--edge-url",
+        "--webhook-secret",
+        "--edge-secret",
+        "--app-key",
+        "--app-secret",
+        "--help",
+    ] {
         assert!(help.contains(flag), "{flag}");
     }
 }
@@ -106,12 +128,43 @@ fn wrong_flags_are_refused_by_name() {
         (&["--edge-url", "127.0.0.1:8787"], "--edge-url"),
         (&["--edge-url", "https://127.0.0.1:8787"], "TLS"),
         (&["--webhook-secret", "whsec_c2hvcnQ="], "--webhook-secret"),
+        (&["--edge-secret", ""], "--edge-secret"),
+        (&["--app-key=two words"], "--app-key"),
+        (&["--app-secret"], "--app-secret"),
+        (&["--app-sceret=hush"], "--app-sceret"),
         (&["--db", "/no/such/folder/file"], "/no/such/folder/file"),
     ] {
         let (code, _, error) = output(arguments);
         assert_eq!(code, Some(2), "{arguments:?}");
         assert!(error.contains(word) && error.lines().count() == 1, "{arguments:?}: {error}");
+        assert!(!error.contains("hush"), "{error}");
     }
+}
+
+#[test]
+fn what_requests_bring_is_not_logged() {
+    let mut running = Running::with(&["--edge-secret", "hush-edge"]);
+    let port = running.port;
+    let fields = [
+        ("x-shop-domain", DEFAULT_SHOP),
+        ("edge-secret", "hush-edge"),
+        ("authorization", "Bearer hush-token"),
+        ("cookie", "session=hush-cookie"),
+    ];
+    let token = client::ask(port, "GET", &format!("/dev/session-token?shop={DEFAULT_SHOP}&user=hush-user"), &[], "");
+    assert_eq!(token.status, 200);
+    for (method, path, body, status) in [
+        ("GET", "/api/exports/customers.csv", "", 200),
+        ("GET", "/api/realtime/escalations?token=hush-query", "", 200),
+        ("GET", "/api/exports/secrets.csv", "", 404),
+        ("POST", "/api/orders", r#"{"email":"hush@customer.test"}"#, 422),
+        ("POST", "/dev/echo", "hush-body", 200),
+    ] {
+        assert_eq!(client::ask(port, method, path, &fields, body).status, status, "{path}");
+    }
+    assert_eq!(client::ask(port, "POST", "/api/orders", &fields[2..], "hush-refused").status, 403);
+    running.signal("-TERM");
+    assert_eq!(running.rest(), "");
 }
 
 #[test]

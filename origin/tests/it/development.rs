@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     client,
-    server::{DEFAULT_SHOP, Server},
+    server::{DEFAULT_SHOP, SHOPS, Server},
 };
 
 #[test]
@@ -32,6 +32,12 @@ fn a_request_that_a_fault_strikes_is_counted() {
 }
 
 #[test]
+fn the_shops_are_listed_the_default_one_first() {
+    let shops = client::ask(Server::shared().port, "GET", "/dev/shops", &[], "");
+    assert_eq!(shops.json(), json!({ "shops": SHOPS }));
+}
+
+#[test]
 fn the_index_lists_every_command() {
     let server = Server::shared();
     let health = client::ask(server.port, "GET", "/dev/health", &[], "");
@@ -39,6 +45,9 @@ fn the_index_lists_every_command() {
     let index = client::ask(server.port, "GET", "/dev/", &[], "").json();
     for command in [
         "GET /dev/health",
+        "GET /dev/shops",
+        "GET /dev/session-token",
+        "/dev/echo",
         "GET /dev/requests",
         "DELETE /dev/requests",
         "GET /dev/faults",

@@ -130,7 +130,7 @@ fn faults_strike_as_often_as_armed_and_where() {
 }
 
 /// Bodies that cannot be armed, the status, and a word of the sentence.
-const REFUSED: [(&str, u16, &str); 25] = [
+const REFUSED: [(&str, u16, &str); 26] = [
     ("", 400, "not JSON"),
     ("{", 400, "not JSON"),
     ("[]", 400, "object"),
@@ -147,6 +147,7 @@ const REFUSED: [(&str, u16, &str); 25] = [
     (r#"{"path":"/x","fault":{"status":"503"}}"#, 422, "fault.status"),
     (r#"{"path":"/x","fault":{"body":"pdf"}}"#, 422, "fault.body"),
     (r#"{"path":"/x","fault":{"hang_up":false}}"#, 422, "fault.hang_up"),
+    (r#"{"path":"/x","fault":{"echo":false}}"#, 422, "fault.echo"),
     (r#"{"path":"/x","fault":{"length_delta":0}}"#, 422, "fault.length_delta"),
     (r#"{"path":"/x","fault":{"chunked":true}}"#, 422, "fault.chunked"),
     (r#"{"path":"/x","fault":{"chunk_bytes":5}}"#, 422, "fault.chunk_bytes"),

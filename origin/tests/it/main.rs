@@ -1,9 +1,11 @@
 //! The reference origin over real sockets.
 
+mod admission;
 mod client;
 mod command;
 mod consistency;
 mod development;
+mod echo;
 mod events;
 mod faults;
 mod figures;
@@ -13,5 +15,6 @@ mod receiver;
 mod routes;
 mod rules;
 mod server;
+mod session;
 mod sizes;
 mod webhooks;

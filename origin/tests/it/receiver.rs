@@ -133,7 +133,7 @@ fn read(stream: &mut TcpStream) -> Delivery {
 }
 
 /// RFC 2104 with SHA-256, for keys of one block at the most.
-fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
+pub fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
     let mut block = [0; 64];
     block[..key.len()].copy_from_slice(key);
     let inner = Sha256::new().chain_update(block.map(|byte| byte ^ 0x36)).chain_update(message).finalize();

@@ -97,6 +97,18 @@ impl Server {
         Self::with(Config { db: Some(seeded_copy()), edge, patience, ..at(NOW) })
     }
 
+    /// The same, and it answers only who shows this secret.
+    pub fn guarded(secret: &str) -> Self {
+        let edge_secret = Some(secret.parse().expect("a secret"));
+        Self::with(Config { db: Some(seeded_copy()), edge_secret, ..at(NOW) })
+    }
+
+    /// The same as `own`, for this app.
+    pub fn of_app(key: &str, secret: &str) -> Self {
+        let [app_key, app_secret] = [key, secret].map(|text| Some(text.parse().expect("a word")));
+        Self::with(Config { db: Some(seeded_copy()), app_key, app_secret, ..at(NOW) })
+    }
+
     /// An origin for all tests that change nothing.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Server> = OnceLock::new();

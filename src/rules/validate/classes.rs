@@ -1,8 +1,9 @@
 //! Classes: lifetimes that make sense together, and none where nothing is stored.
 
 use super::super::parse::RawClass;
-use super::super::table::{Bounds, Calendar, Class, Lifetimes, Policy, Seconds, Text, WithoutLedger};
+use super::super::table::{Bounds, Calendar, Class, Lifetimes, List, Policy, Seconds, Text, WithoutLedger};
 use super::{Faults, judge_name};
+use crate::names::field;
 use alloc::vec::Vec;
 use toml::Spanned;
 
@@ -10,6 +11,7 @@ use toml::Spanned;
 pub struct KnownClass {
     pub class: Class,
     pub ceiling: Option<Seconds>,
+    pub response_fields: List<Text>,
 }
 
 pub(super) fn classes(raw: &[RawClass], faults: &mut Faults) -> Vec<KnownClass> {
@@ -34,6 +36,7 @@ pub(super) fn classes(raw: &[RawClass], faults: &mut Faults) -> Vec<KnownClass> 
         known.push(KnownClass {
             class: Class { name: Text::Owned(name.clone()), policy },
             ceiling: class.ceiling.as_ref().map(|ceiling| *ceiling.get_ref()),
+            response_fields: response_fields(class, &rule, faults),
         });
     }
     known
@@ -55,7 +58,8 @@ fn never_stored(class: &RawClass, policy: Policy, rule: &str, faults: &mut Fault
     let words = [("calendar", &class.calendar), ("without_ledger", &class.without_ledger)];
     let numbers = numbers.iter().filter_map(|(word, value)| Some((*word, value.as_ref()?.span().start)));
     let words = words.iter().filter_map(|(word, value)| Some((*word, value.as_ref()?.span().start)));
-    for (word, at) in numbers.chain(words) {
+    let fields = class.response_fields.as_ref().map(|fields| ("response_fields", fields.span().start));
+    for (word, at) in numbers.chain(words).chain(fields) {
         faults.add(
             at,
             rule,
@@ -63,6 +67,33 @@ fn never_stored(class: &RawClass, policy: Policy, rule: &str, faults: &mut Fault
         );
     }
     policy
+}
+
+/// The origin's header fields that its answers keep: those of every class, and the given ones.
+fn response_fields(class: &RawClass, rule: &str, faults: &mut Faults) -> List<Text> {
+    let mut fields: Vec<Text> = field::STORED.iter().map(|name| Text::Borrowed(*name)).collect();
+    let Some(given) = &class.response_fields else { return List::Owned(fields) };
+    let token = |name: &str| {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        !name.is_empty() && name.bytes().all(plain)
+    };
+    for name in given.get_ref() {
+        let (text, at) = (name.get_ref().as_str(), name.span().start);
+        if !token(text) {
+            faults.add(at, rule, format!("response field `{text}` is not a name in lower case"));
+        } else if field::NEVER_STORED.contains(&text)
+            || field::HOP_BY_HOP.contains(&text)
+            || field::NEVER_STORED_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
+        {
+            let sentence = "is about one answer, one client or the whole host: it is never kept";
+            faults.add(at, rule, format!("response field `{text}` {sentence}"));
+        } else if fields.iter().any(|other| other == text) {
+            faults.add(at, rule, format!("response field `{text}` is kept already"));
+        } else {
+            fields.push(Text::Owned(text.into()));
+        }
+    }
+    List::Owned(fields)
 }
 
 fn lifetimes(class: &RawClass, rule: &str, faults: &mut Faults) -> Lifetimes {

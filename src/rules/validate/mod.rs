@@ -5,11 +5,13 @@
 mod classes;
 mod events;
 mod query;
+mod roles;
 mod routes;
 mod touches;
 
 use self::classes::classes;
 use self::events::{events, hot_routes_are_invalidated};
+use self::roles::roles;
 use self::routes::routes;
 use self::touches::invalidations;
 use super::parse::{Fault, RawRules};
@@ -59,7 +61,8 @@ pub(super) fn validate(raw: &RawRules) -> Result<Rules, Vec<Fault>> {
         }
     }
     let classes = classes(&raw.class, &mut faults);
-    let mut routes = routes(raw, &classes, &mut faults);
+    let roles = roles(&raw.role, &mut faults);
+    let mut routes = routes(raw, &classes, &roles, &mut faults);
     invalidations(&raw.route, &classes, &mut routes, &mut faults);
     let events = events(&raw.event, &classes, &routes, &mut faults);
     hot_routes_are_invalidated(&raw.route, &routes, &events, &mut faults);
@@ -72,6 +75,7 @@ pub(super) fn validate(raw: &RawRules) -> Result<Rules, Vec<Fault>> {
         classes: List::Owned(classes.into_iter().map(|known| known.class).collect()),
         routes: List::Owned(routes),
         events: List::Owned(events),
+        roles: List::Owned(roles),
     })
 }
 

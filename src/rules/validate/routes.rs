@@ -2,11 +2,12 @@
 
 use super::super::parse::{RawEnvelope, RawRoute, RawRules, RawScalar};
 use super::super::table::{
-    Disposition, KV_LEAST_LIFE, Lifetimes, List, Parameter, Policy, Requirement, Route, Scalar, Seconds, Segment,
-    Stored, TENANT_GREATEST_LENGTH, Text, VALUE_GREATEST_LENGTH, is_json, is_word,
+    Disposition, KV_LEAST_LIFE, Lifetimes, List, Parameter, Policy, Requirement, Role, Route, Scalar, Segment, Stored,
+    TENANT_GREATEST_LENGTH, Text, VALUE_GREATEST_LENGTH, is_json, is_word,
 };
 use super::classes::{KnownClass, over_ceiling};
 use super::query::query;
+use super::roles::{NAME_GREATEST_LENGTH, admitted};
 use super::touches::judge_tags;
 use super::{Faults, judge_name, texts};
 use crate::names;
@@ -21,7 +22,7 @@ const KEY_GREATEST_LENGTH: usize = 128;
 /// What a tenant's name and the slash behind it leave of a KV key's 512 bytes.
 const WITH_PARAMETERS_GREATEST_LENGTH: usize = 512 - TENANT_GREATEST_LENGTH - 1;
 
-pub(super) fn routes(raw: &RawRules, classes: &[KnownClass], faults: &mut Faults) -> Vec<Route> {
+pub(super) fn routes(raw: &RawRules, classes: &[KnownClass], roles: &[Role], faults: &mut Faults) -> Vec<Route> {
     let mut known: Vec<Route> = Vec::new();
     for route in &raw.route {
         let (name, at) = (route.name.get_ref(), route.name.span().start);
@@ -53,7 +54,7 @@ pub(super) fn routes(raw: &RawRules, classes: &[KnownClass], faults: &mut Faults
             Policy::Live => forwarded(route, Disposition::Live, &rule, faults),
             Policy::Bypass => forwarded(route, Disposition::Bypass, &rule, faults),
             Policy::Store(lifetimes) => {
-                let stored = stored(route, *lifetimes, class.ceiling, raw, &path, &rule, faults);
+                let stored = stored(route, *lifetimes, class, raw, &path, &rule, faults);
                 let taken = known
                     .iter()
                     .find(|other| matches!(&other.disposition, Disposition::Store(other) if other.key == stored.key));
@@ -71,12 +72,15 @@ pub(super) fn routes(raw: &RawRules, classes: &[KnownClass], faults: &mut Faults
                 Disposition::Store(stored)
             }
         };
+        let (auth, roles) = admitted(route, &disposition, roles, &rule, faults);
         known.push(Route {
             name: Text::Owned(name.clone()),
             path: List::Owned(path),
             class: Text::Owned(class_name.get_ref().clone()),
             disposition,
             invalidates: None,
+            auth,
+            roles,
         });
     }
     known
@@ -170,8 +174,8 @@ fn forwarded(route: &RawRoute, disposition: Disposition, rule: &str, faults: &mu
 
 fn stored(
     route: &RawRoute,
-    class: Lifetimes,
-    ceiling: Option<Seconds>,
+    of_class: Lifetimes,
+    class: &KnownClass,
     raw: &RawRules,
     path: &[Segment],
     rule: &str,
@@ -183,11 +187,11 @@ fn stored(
         None => faults.add(at, rule, "a stored route needs a key, such as `dashboard:tile:ops:v1`"),
     }
     let key = route.key.as_ref().map(|key| key.get_ref().clone()).unwrap_or_default();
-    let mut lifetimes = class;
+    let mut lifetimes = of_class;
     if let Some(own) = &route.s_maxage {
         lifetimes.s_maxage = *own.get_ref();
-        lifetimes.max_age = class.max_age.min(*own.get_ref());
-        over_ceiling(&lifetimes, ceiling, own.span().start, rule, faults);
+        lifetimes.max_age = of_class.max_age.min(*own.get_ref());
+        over_ceiling(&lifetimes, class.ceiling, own.span().start, rule, faults);
     }
     let hot = route.hot.as_ref().is_some_and(|hot| *hot.get_ref());
     if hot && lifetimes.keep() < KV_LEAST_LIFE {
@@ -224,7 +228,8 @@ fn stored(
     }
     judge_tags(&route.tags, rule, faults);
     let query = query(route, path, &raw.dropped_parameters, rule, faults);
-    let length = greatest_length(&key, path, &query);
+    let role = if route.roles.is_empty() { 0 } else { ";role=".len() + NAME_GREATEST_LENGTH };
+    let length = greatest_length(&key, path, &query) + role;
     if length > WITH_PARAMETERS_GREATEST_LENGTH {
         faults.add(at, rule, format!("its key with its parameters can have {length} bytes; {WITH_PARAMETERS_GREATEST_LENGTH} is the most that KV leaves it"));
     }
@@ -238,6 +243,7 @@ fn stored(
         require: envelope.map(requirement),
         volatile: List::Owned(volatile.map(|path| Text::Owned(path.get_ref().clone())).collect()),
         tags: texts(&route.tags),
+        response_fields: class.response_fields.clone(),
     }
 }
 

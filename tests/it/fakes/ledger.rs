@@ -256,11 +256,25 @@ impl Ledger for FakeLedger {
         self.arrive(Point::LedgerOrder).await?;
         let object = self.world.object(tenant);
         let now = UnixMillis(self.world.now());
-        object.desk.borrow_mut().list(&object.disk, tenant.as_str(), is_listed, now)
+        object.desk.borrow_mut().list(&object.disk, tenant.as_str(), is_listed, now)?;
+        self.world.listed.borrow_mut().insert(tenant.clone(), is_listed);
+        Ok(())
     }
 
-    async fn receipt(&self, tenant: &Tenant, id: &str) -> Result<Option<String>, Failure> {
+    async fn is_listed(&self, tenant: &Tenant) -> Result<bool, Failure> {
+        self.world.listing_questions.set(self.world.listing_questions.get() + 1);
+        match self.world.everyone_fails.get() {
+            true => Err(failure()),
+            false => Ok(self.world.listed.borrow().get(tenant).copied().unwrap_or(false)),
+        }
+    }
+
+    async fn receipt(&self, tenant: Option<&Tenant>, id: &str) -> Result<Option<String>, Failure> {
         self.arrive(Point::LedgerRead).await?;
+        let Some(tenant) = tenant else {
+            let object = &self.world.everyone;
+            return object.desk.borrow().receipt(&object.disk, id);
+        };
         let object = self.world.object(tenant);
         object.desk.borrow().receipt(&object.disk, id)
     }

@@ -3,6 +3,7 @@
 //! A [`World`] is what there is once: the clock, Workers KV, the ledger, the origin. A [`Location`] is one data
 //! centre in it, with its own Cache API store. Every operation passes [`World::arrive`], where a test can hold it.
 
+mod admissions;
 mod gates;
 mod isolate;
 mod ledger;
@@ -10,6 +11,7 @@ mod message;
 mod origin;
 mod tier;
 
+pub use admissions::Issuer;
 pub use gates::{Gates, Waiting};
 pub use isolate::Shelf;
 pub use ledger::{LedgerFault, MemoryDisk, Object};
@@ -93,6 +95,14 @@ pub struct World {
     objects: RefCell<BTreeMap<Tenant, Rc<Object>>>,
     /// The Durable Object of all tenants.
     pub everyone: Object,
+    /// Whether each tenant is listed there, as far as it knows.
+    pub listed: RefCell<BTreeMap<Tenant, bool>>,
+    /// How often it was asked for that.
+    pub listing_questions: Cell<usize>,
+    /// Whether it answers nothing about that.
+    pub everyone_fails: Cell<bool>,
+    /// Who signs the assertions of mode `access`.
+    pub issuer: Issuer,
     /// How often a ledger was asked for its counters.
     pub ledger_questions: Cell<usize>,
     pub ledger_fault: Cell<LedgerFault>,
@@ -145,6 +155,11 @@ impl World {
     /// A tenant's counters as they are on disk.
     pub fn counters(&self, tenant: &str) -> Option<String> {
         self.object(&Tenant::new(tenant).expect("a tenant")).disk.line().expect("a disk in memory")
+    }
+
+    /// How many tenants have a Durable Object.
+    pub fn objects(&self) -> usize {
+        self.objects.borrow().len()
     }
 
     /// A number that was not given before.
@@ -205,6 +220,7 @@ pub struct Location {
     ledger: ledger::FakeLedger,
     snapshots: isolate::FakeSnapshots,
     flights: isolate::FakeFlights,
+    pub admissions: admissions::FakeAdmissions,
     origin: origin::FakeOrigin,
     config: Config,
     /// The compiled ones, if there are no others.
@@ -221,12 +237,17 @@ impl Location {
     }
 
     pub fn with(world: &Rc<World>, tenant: &str, rules: Option<Rc<Rules>>) -> Rc<Self> {
-        Self::of(world, config(tenant, None), rules, Rc::default(), Rc::default())
+        Self::of(world, config(tenant, &[]), rules, Rc::default(), Rc::default())
     }
 
     /// With one setting more.
     pub fn with_setting(world: &Rc<World>, name: &str, value: &str) -> Rc<Self> {
-        Self::of(world, config(TENANT, Some((name, value))), None, Rc::default(), Rc::default())
+        Self::with_settings(world, &[(name, value)], None)
+    }
+
+    /// With these settings in the place of the usual ones, and perhaps other rules.
+    pub fn with_settings(world: &Rc<World>, settings: &[(&str, &str)], rules: Option<Rc<Rules>>) -> Rc<Self> {
+        Self::of(world, config(TENANT, settings), rules, Rc::default(), Rc::default())
     }
 
     /// Another isolate of the same data centre.
@@ -245,6 +266,7 @@ impl Location {
             },
             snapshots: isolate::FakeSnapshots { world: world.clone(), own: RefCell::default(), shelf: shelf.clone() },
             flights: isolate::FakeFlights { world: world.clone(), flights: RefCell::default() },
+            admissions: admissions::FakeAdmissions::new(world),
             origin: origin::FakeOrigin(world.clone()),
             config,
             rules,
@@ -255,8 +277,11 @@ impl Location {
     }
 }
 
-fn config(tenant: &str, more: Option<(&str, &str)>) -> Config {
+fn config(tenant: &str, settings: &[(&str, &str)]) -> Config {
     let get = |name: &str| {
+        if let Some((_, value)) = settings.iter().find(|(other, _)| *other == name) {
+            return Some((*value).to_string());
+        }
         let value = match name {
             "ACCESS_MODE" => "open",
             "TENANT" => tenant,
@@ -266,7 +291,7 @@ fn config(tenant: &str, more: Option<(&str, &str)>) -> Config {
             "ORIGIN_SECRET" => SECRET,
             "EPOCH_SECRET" => EPOCH_SECRET,
             "WEBHOOKS" => WEBHOOKS,
-            _ => more.filter(|(other, _)| *other == name)?.1,
+            _ => return None,
         };
         Some(value.to_string())
     };
@@ -300,6 +325,7 @@ impl Ports for Location {
     type Ledger = ledger::FakeLedger;
     type Snapshots = isolate::FakeSnapshots;
     type Flights = isolate::FakeFlights;
+    type Admissions = admissions::FakeAdmissions;
     type Origin = origin::FakeOrigin;
 
     fn now(&self) -> UnixMillis {
@@ -340,6 +366,10 @@ impl Ports for Location {
 
     fn flights(&self) -> &Self::Flights {
         &self.flights
+    }
+
+    fn admissions(&self) -> &Self::Admissions {
+        &self.admissions
     }
 
     fn origin(&self) -> &Self::Origin {

@@ -29,6 +29,13 @@ pub struct Asked {
     pub content: Content,
 }
 
+impl Asked {
+    /// A field's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.lines.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+}
+
 /// An answer in place of the usual one.
 #[derive(Debug, Clone)]
 pub struct Scripted {
@@ -54,6 +61,11 @@ pub struct Script {
 impl Script {
     pub fn count(&self) -> usize {
         self.asked.borrow().len()
+    }
+
+    /// All that it was asked, in order.
+    pub fn seen(&self) -> Vec<Asked> {
+        self.asked.borrow().clone()
     }
 
     pub fn last(&self) -> Option<Asked> {

@@ -1,0 +1,80 @@
+//! `POST /cache/refresh`: whoever may read a tile may have it asked for anew, once in a while.
+
+use crate::access::{Identity, not_listed};
+use crate::admin::{JSON, body, not_confirmed};
+use crate::answer::{Answer, Made};
+use crate::classify::{Classified, classify};
+use crate::epoch::{Counters, Mode, Scope};
+use crate::fill::{Filled, Keep, Question, fill};
+use crate::invalidate::order;
+use crate::ledger::order::{Declined, Occasion, Order};
+use crate::names::field;
+use crate::pipeline::{After, Served, origin_url};
+use crate::ports::{Incident, Ports, Request};
+use crate::problem::{Kind, Problem};
+use crate::rules::Text;
+use crate::storing::Refusal;
+use crate::target::Target;
+use alloc::string::{String, ToString as _};
+use serde_json::{Value, json};
+
+/// A tile is asked for anew at most once in so long, whoever asks and wherever, in milliseconds.
+pub const EVERY_MS: u64 = 10_000;
+/// The greatest body, in bytes.
+const BODY_GREATEST_LENGTH: usize = 16 * 1024;
+
+/// Has the ledger make the tile out of date, unless that was done a moment ago, and asks the origin for it at once.
+///
+/// # Errors
+/// The problem that is the answer. What is stored stays as it is.
+pub async fn call<P: Ports>(ports: &P, identity: Identity, request: P::Request) -> Result<Served<P>, Problem> {
+    if request.method() != "POST" {
+        return Err(Problem::new(Kind::Method, "A refresh is a POST.").with(field::ALLOW, "POST"));
+    }
+    let body = body(request, BODY_GREATEST_LENGTH).await?;
+    let read: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let unprocessable = || {
+        Problem::new(
+            Kind::Unprocessable,
+            r#"Say which stored route: {"url": "/api/…"}, with its query. Nothing was refreshed."#,
+        )
+    };
+    let asked = read.get("url").and_then(Value::as_str).filter(|url| url.starts_with('/')).ok_or_else(unprocessable)?;
+    let url = format!("https://edge{asked}");
+    let target = Target::parse(&url).map_err(|_| unprocessable())?;
+    let Classified::Stored(selected) = classify(ports.rules(), "GET", &target) else { return Err(unprocessable()) };
+    let admitted = identity.enter(ports, Some(selected.route)).await?;
+    let question = Question::new(&admitted, &selected, origin_url(ports, &target, &selected));
+    let scope = Scope::Key { route: selected.route.name.to_string(), key: question.key.logical().to_string() };
+    let soft = Order { mode: Mode::Soft, scopes: [scope].into_iter().collect(), occasion: Occasion::Refresh };
+    let done = order(ports, &admitted.tenant, &soft).await.map_err(|_| not_confirmed())?;
+    let done = done.map_err(|declined| match declined {
+        Declined::NotListed => not_listed(),
+        Declined::Conflict | Declined::TooMany { .. } => not_confirmed(),
+    })?;
+    if done.is_repeat {
+        return Ok(answer(&done.receipt, false).into());
+    }
+    // Where the line stands, not where this order will have moved it: others may join that move until it happens.
+    let epoch = Counters::decode(&done.counters).map(|counters| counters.epoch).ok_or(Refusal::LedgerUnreachable);
+    let keep = match fill(ports, &question, selected.stored, epoch, None).await {
+        Filled::Stored(fetched) => Some(Keep::everywhere(ports, &question.key, selected.stored, fetched)),
+        Filled::Joined(_) => None,
+        Filled::Unstored(_) => return Ok(answer(&done.receipt, false).into()),
+        Filled::Failed(failure) => {
+            ports.record(Incident::Origin, &failure);
+            return Err(Problem::new(Kind::OriginUnreachable, "The origin gave no whole answer. Ask again later."));
+        }
+    };
+    Ok(Served { answer: Answer::Made(answer(&done.receipt, true)), after: After::keeping(keep) })
+}
+
+/// Whether it was asked for anew, and the token by which the page gets nothing older.
+fn answer<B>(receipt: &str, refreshed: bool) -> Made<B> {
+    let receipt: Value = serde_json::from_str(receipt).unwrap_or_default();
+    let token = receipt.get("token").and_then(Value::as_str).unwrap_or_default();
+    let body = json!({ "refreshed": refreshed, "token": token, "again_in": EVERY_MS / 1000 });
+    let mut made = Made::own(200, JSON, body.to_string(), false);
+    made.fields.push((Text::Borrowed(field::EPOCH_TOKEN), String::from(token)));
+    made
+}

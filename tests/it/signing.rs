@@ -1,0 +1,81 @@
+//! Credentials as their issuers sign them: Shopify's session tokens, and Cloudflare Access's assertions.
+
+use base64ct::{Base64UrlUnpadded, Encoding as _};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use lab::issuer::test_key;
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+/// The shop of most tests.
+pub const SHOP: &str = "shop.test";
+/// The app's API key.
+pub const AUDIENCE: &str = "the-apps-key";
+/// The team of Cloudflare Access.
+pub const TEAM: &str = "https://team.test";
+
+/// What a credential says, and what it is signed with.
+#[derive(Debug, Clone)]
+pub struct Token {
+    pub header: String,
+    pub shop: String,
+    pub issuer: String,
+    pub team: String,
+    pub audience: String,
+    pub user: String,
+    /// In JSON.
+    pub role: String,
+    pub not_before: u64,
+    pub expires: u64,
+    pub secret: String,
+    pub key: &'static str,
+}
+
+impl Token {
+    /// A good one for the next minute.
+    pub fn new(now: u64, shop: &str) -> Self {
+        Self {
+            header: r#"{"alg":"HS256","typ":"JWT"}"#.into(),
+            shop: shop.into(),
+            issuer: format!("https://{shop}/admin"),
+            team: TEAM.into(),
+            audience: String::new(),
+            user: "1".into(),
+            role: "null".into(),
+            not_before: now,
+            expires: now + 60,
+            secret: "the-apps-secret".into(),
+            key: "one",
+        }
+    }
+
+    fn audience(&self, usual: &str) -> String {
+        if self.audience.is_empty() { usual.into() } else { self.audience.clone() }
+    }
+
+    fn parts(&self, claims: &Value) -> String {
+        let part = |text: &str| Base64UrlUnpadded::encode_string(text.as_bytes());
+        format!("{}.{}", part(&self.header), part(&claims.to_string()))
+    }
+}
+
+/// A session token.
+pub fn session(token: &Token) -> String {
+    let signed = token.parts(&json!({
+        "iss": token.issuer, "dest": format!("https://{}", token.shop), "aud": token.audience(AUDIENCE), "sub": token.user,
+        "exp": token.expires, "nbf": token.not_before, "iat": token.not_before, "jti": "j", "sid": "s",
+    }));
+    let mut mac = Hmac::<Sha256>::new_from_slice(token.secret.as_bytes()).expect("a key of any length");
+    mac.update(signed.as_bytes());
+    format!("{signed}.{}", Base64UrlUnpadded::encode_string(&mac.finalize().into_bytes()))
+}
+
+/// An assertion.
+pub fn assertion(token: &Token) -> String {
+    let role: Value = serde_json::from_str(&token.role).expect("JSON");
+    let signed = token.parts(&json!({
+        "iss": token.team, "aud": [token.audience("the-tag")], "sub": token.user, "exp": token.expires + 120,
+        "nbf": token.not_before, "iat": token.not_before, "type": "app", "email": "ann@shop.test",
+        "custom": { "shop": token.shop, "role": role },
+    }));
+    format!("{signed}.{}", Base64UrlUnpadded::encode_string(&test_key(token.key).sign(signed.as_bytes())))
+}
