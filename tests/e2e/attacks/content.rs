@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::Case;
 use super::stage::{
-    EVIL, LIVE, Stage, clean_fill, echo, empty, is_clean, is_like_a_clean_one, is_not_stored, victim_hits,
+    EVIL, LIVE, Stage, clean_fill, echo, empty, is_clean, is_like_a_clean_one, is_not_stored, settle, victim_hits,
 };
 
 const CASES: &[Case] = &[
@@ -102,7 +102,7 @@ fn errors(stage: &Stage) {
 
 fn set_cookie(stage: &Stage) {
     let edge = stage.open();
-    for value in ["session=evil; Path=/", "session=evil; Domain=evil.example; Max-Age=31536000", "", "evil"] {
+    for value in ["session=evil; Path=/", "session=evil; Domain=evil.example; Max-Age=31536000", "evil"] {
         let answer = Answer::tile("a tile").field("Set-Cookie", value).field("Cache-Control", "public, s-maxage=600");
         let given = is_not_stored(edge, &answer, 200);
         assert!(!given.fields.has("Set-Cookie"), "{:?}", given.fields);
@@ -158,6 +158,7 @@ fn interim_answers(stage: &Stage) {
         let victim = Call::get(SALES).send(edge.workerd.address()).expect("an answer");
         assert_eq!((victim.status, victim.body == clean.body), (200, true), "{status}: {victim:?}");
         is_clean(status, &victim);
+        settle(edge);
     }
 }
 
@@ -211,8 +212,15 @@ fn fields_that_outlive_the_answer(stage: &Stage) {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let mut told = clean.fields.names();
     told.sort();
-    let listed =
-        ["cache-control", "cache-status", "cloudflare-cdn-cache-control", "content-length", "content-type", "etag"];
+    let listed = [
+        "cache-control",
+        "cache-status",
+        "cloudflare-cdn-cache-control",
+        "content-length",
+        "content-type",
+        "etag",
+        "x-content-type-options",
+    ];
     assert_eq!(told, names(&listed));
 }
 
@@ -338,6 +346,7 @@ fn groups_without_end(stage: &Stage) {
         empty(edge);
         let given = edge.get(SALES).expect(200).no_field("Cache-Groups").origin_requests(1);
         is_clean(value, &given);
+        settle(edge);
     }
 }
 
@@ -363,8 +372,8 @@ fn line_ends_in_fields(stage: &Stage) {
             .answer(SALES, Answer::tile("a tile").field("Content-Type", kind).field("Content-Language", "en\u{2028}x"));
         empty(edge);
         let given = edge.get(SALES).expect(200).no_field("Set-Cookie").origin_requests(1);
-        let again = edge.get(SALES).expect(200).no_field("Set-Cookie");
-        let again = again.origin_requests(0);
+        settle(edge);
+        let again = edge.get(SALES).expect(200).hit().no_field("Set-Cookie").origin_requests(0);
         assert_eq!(given.field("Content-Type"), again.field("Content-Type"), "{kind}");
     }
     let split = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Said: a\nSet-Cookie: evil=1\r\nContent-Length: 15\r\n\r\n{\"status\":\"ok\"}";

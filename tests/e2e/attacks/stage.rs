@@ -52,17 +52,25 @@ fn options() -> Options {
 }
 
 fn cleared(edge: &Edge) -> &Edge {
-    // What the last case left to be done behind its answers is done when the stores are asked for nothing any more.
-    let operations = || edge.cache_face.log().len() + edge.kv_face.log().len();
-    let mut before = usize::MAX;
-    while before != operations() {
-        before = operations();
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    settle(edge);
     empty(edge);
     edge.origin.forget();
     edge.origin.otherwise(echo);
     edge
+}
+
+/// Waits until nothing is done behind answers any more: the stores are asked for nothing while the isolate answers
+/// something else.
+pub fn settle(edge: &Edge) {
+    let operations = || edge.cache_face.log().len() + edge.kv_face.log().len();
+    let mut before = usize::MAX;
+    while before != operations() {
+        before = operations();
+        for _ in 0..3 {
+            std::thread::sleep(Duration::from_millis(5));
+            edge.get("/healthz").expect(200).origin_requests(0);
+        }
+    }
 }
 
 /// Nothing is in store.
@@ -77,11 +85,6 @@ pub fn echo(request: &Recorded) -> Answer {
     fields.remove("X-Request-Id");
     let body = String::from_utf8_lossy(&request.body);
     Answer::tile(&format!("{} {} {:?} {body}", request.method, request.target, fields.0))
-}
-
-/// The requests that the origin had since it had so many.
-pub fn since(edge: &Edge, before: usize) -> Vec<Recorded> {
-    edge.origin.all_requests().split_off(before)
 }
 
 /// A GET with what a browser sends for somebody who is logged in.
