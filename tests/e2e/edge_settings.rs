@@ -58,7 +58,7 @@ fn a_missing_binding_is_named() {
 #[test]
 fn a_malformed_setting_is_named_and_a_secret_is_not_repeated() {
     for (name, value) in [
-        ("ACCESS_MODE", "session"),
+        ("ACCESS_MODE", "Session"),
         ("ACCESS_MODE", "OPEN"),
         ("TENANT", "Not A Host"),
         ("ORIGIN", "127.0.0.1:8788"),

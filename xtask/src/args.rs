@@ -12,8 +12,9 @@ usage: cargo xtask <task>
   mutants               make the mistakes of tests/mutants.toml, each of which the explorer must find
   fuzz [<target> ...] [--minutes <n>]
                         run libFuzzer on each target of fuzz/, or on those named, for 10 minutes each
-  dev [--port <n>] [--origin-port <n>]
-                        run the reference origin (8788) and the Worker (8787) until Ctrl-C
+  dev [--port <n>] [--origin-port <n>] [--access open|session]
+                        run the reference origin (8788) and the Worker (8787) until Ctrl-C;
+                        with session, every shop has its readers, who show a session token
   lab [--port <n>] [--kv-lag <ms>]
                         run the Worker as three locations (8790 to 8792) before a reference origin (8793) until Ctrl-C
   bench storm           1,000 orders a minute on the lab while people look at the dashboard; about four minutes
@@ -40,7 +41,7 @@ pub enum Task {
     /// Run the fuzzer.
     Fuzz(Fuzz),
     /// Run the origin and the Worker.
-    Dev(Ports),
+    Dev(Dev),
     /// Run the origin and the lab.
     Lab(Lab),
     /// Run the benchmark of a storm of orders.
@@ -87,19 +88,30 @@ impl Default for Fuzz {
     }
 }
 
-/// Where `dev` listens, on 127.0.0.1.
+/// What `dev` runs, on 127.0.0.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ports {
+pub struct Dev {
     /// The Worker's port.
     pub edge: u16,
     /// The reference origin's port.
     pub origin: u16,
+    /// Who may read.
+    pub access: Access,
 }
 
-impl Default for Ports {
+impl Default for Dev {
     fn default() -> Self {
-        Self { edge: 8787, origin: 8788 }
+        Self { edge: 8787, origin: 8788, access: Access::Open }
     }
+}
+
+/// The Worker's access mode in development.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Whoever reaches it, from one shop.
+    Open,
+    /// Who shows a session token, from the shop that it is of.
+    Session,
 }
 
 /// Reads the arguments after the program's name; a mistake is a sentence that names it.
@@ -161,25 +173,34 @@ fn parse_fuzz(words: &[String]) -> Result<Task, String> {
 }
 
 fn parse_dev(flags: &[String]) -> Result<Task, String> {
-    let mut ports = Ports::default();
+    let mut dev = Dev::default();
     let mut flags = flags.iter();
     while let Some(flag) = flags.next() {
         let (name, inline) = name_and_value(flag);
-        let port = match name {
-            "--port" => &mut ports.edge,
-            "--origin-port" => &mut ports.origin,
+        let mut value = || inline.or_else(|| flags.next().map(String::as_str));
+        match name {
+            "--port" => dev.edge = parse_port(name, value())?,
+            "--origin-port" => dev.origin = parse_port(name, value())?,
+            "--access" => dev.access = parse_access(name, value())?,
             other => return Err(unknown(other)),
-        };
-        let value = inline.or_else(|| flags.next().map(String::as_str));
-        *port = parse_port(name, value)?;
+        }
     }
-    if ports.edge == ports.origin {
+    if dev.edge == dev.origin {
         return Err(format!(
             "--port and --origin-port are both {}: the Worker and the origin need a port each",
-            ports.edge
+            dev.edge
         ));
     }
-    Ok(Task::Dev(ports))
+    Ok(Task::Dev(dev))
+}
+
+fn parse_access(flag: &str, value: Option<&str>) -> Result<Access, String> {
+    match value {
+        Some("open") => Ok(Access::Open),
+        Some("session") => Ok(Access::Session),
+        Some(other) => Err(format!("{flag} takes `open` or `session`, not `{other}`")),
+        None => Err(format!("{flag} needs `open` or `session` after it")),
+    }
 }
 
 fn parse_lab(flags: &[String]) -> Result<Task, String> {
@@ -240,7 +261,7 @@ mod tests {
     }
 
     fn dev(edge: u16, origin: u16) -> Task {
-        Task::Dev(Ports { edge, origin })
+        Task::Dev(Dev { edge, origin, access: Access::Open })
     }
 
     #[test]
@@ -259,6 +280,17 @@ mod tests {
     fn ports_may_follow_a_space_or_an_equals_sign() {
         check("dev --port 9000", Ok(dev(9000, 8788)));
         check("dev --origin-port=9001 --port=9000", Ok(dev(9000, 9001)));
+    }
+
+    #[test]
+    fn who_may_read_is_everyone_unless_said_otherwise() {
+        let session = Dev { access: Access::Session, ..Dev::default() };
+        check("dev --access session", Ok(Task::Dev(session)));
+        check("dev --port=9000 --access=session", Ok(Task::Dev(Dev { edge: 9000, ..session })));
+        check("dev --access open", Ok(dev(8787, 8788)));
+        check("dev --access", Err("--access needs `open` or `session` after it"));
+        check("dev --access Session", Err("--access takes `open` or `session`, not `Session`"));
+        check("lab --access session", Err("there is no flag `--access` here"));
     }
 
     #[test]

@@ -1,25 +1,23 @@
 //! `cargo xtask dev`: the reference origin and the Worker side by side on 127.0.0.1, until Ctrl-C.
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::args::Ports;
+use crate::access;
+use crate::args::{Access, Dev};
 use crate::build::build;
 use crate::failure::{Doing, Failure, Outcome};
 use crate::group::{Group, TICK, ending, interrupted};
+use crate::http::{ask, local};
 use crate::project::Project;
 use crate::run::{Progress, command, path_with, say, shown};
 use crate::setup::setup;
 
 /// How long both may take until they answer.
 const START_LIMIT: Duration = Duration::from_mins(2);
-
-/// How long one probe may take.
-const PROBE_LIMIT: Duration = Duration::from_secs(2);
 
 /// One of the two servers.
 pub struct Server {
@@ -34,22 +32,25 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the reference origin, which is built. It tells the edge what changed.
-    pub fn origin(project: &Project, port: u16, edge: u16) -> Outcome<Self> {
+    /// Starts the reference origin, which is built, with these flags as well. It tells the edge what changed.
+    pub fn origin(project: &Project, port: u16, edge: u16, flags: &[&str]) -> Outcome<Self> {
         let program = project.target().join("debug").join("reference-origin");
         let mut origin = command(program, &project.root);
-        origin.args(["--port", &port.to_string()]).args(["--edge-url", &format!("http://127.0.0.1:{edge}")]);
+        origin
+            .args(["--port", &port.to_string()])
+            .args(["--edge-url", &format!("http://127.0.0.1:{edge}")])
+            .args(flags);
         let group = Group::spawn("the reference origin", &mut origin)?;
         Ok(Self { name: "the reference origin", port, health: "/dev/health", group })
     }
 }
 
 /// Runs both until Ctrl-C, which is success, or until one of them ends, which is not.
-pub fn dev(project: &Project, ports: Ports) -> Outcome {
+pub fn dev(project: &Project, options: Dev) -> Outcome {
     let started = Instant::now();
     // Asked before the long steps, so that nobody waits for them in vain.
-    check_free(ports.edge, "--port")?;
-    check_free(ports.origin, "--origin-port")?;
+    check_free(options.edge, "--port")?;
+    check_free(options.origin, "--origin-port")?;
 
     let ready = setup(project)?;
     build(project, &ready)?;
@@ -57,19 +58,29 @@ pub fn dev(project: &Project, ports: Ports) -> Outcome {
     shown("building the reference origin", cargo.args(["build", "--quiet", "-p", "reference-origin"]))?;
 
     say("starting the reference origin and wrangler dev");
-    let origin = Server::origin(project, ports.origin, ports.edge)?;
-    let edge = Group::spawn("wrangler dev", &mut wrangler(project, ports)?)?;
+    let (flags, variables) = match options.access {
+        Access::Open => (&[][..], &[][..]),
+        Access::Session => (&access::ORIGIN_FLAGS[..], &access::VARIABLES[..]),
+    };
+    let origin = Server::origin(project, options.origin, options.edge, flags)?;
+    let edge = Group::spawn("wrangler dev", &mut wrangler(project, options, variables)?)?;
     // Dropped, and so stopped, in this order: the edge before what it asks.
     let mut servers =
-        [Server { name: "the Worker (wrangler dev)", port: ports.edge, health: "/healthz", group: edge }, origin];
-    attend(&mut servers, || welcome(ports, started.elapsed()))
+        [Server { name: "the Worker (wrangler dev)", port: options.edge, health: "/healthz", group: edge }, origin];
+    attend(&mut servers, || match options.access {
+        Access::Open => Ok(welcome(options, started.elapsed(), &try_open(options))),
+        Access::Session => {
+            let shops = access::list_shops(options)?;
+            Ok(welcome(options, started.elapsed(), &access::try_session(options, &shops)))
+        }
+    })
 }
 
-/// Says welcome when both answer, and stops both after Ctrl-C, or when one of them ends.
-pub fn attend(servers: &mut [Server; 2], welcome: impl FnOnce() -> String) -> Outcome {
+/// Finds a welcome when both answer and says it, and stops both after Ctrl-C, or when one of them ends.
+pub fn attend(servers: &mut [Server; 2], welcome: impl FnOnce() -> Outcome<String>) -> Outcome {
     let outcome = wait_for_answers(servers).and_then(|()| {
         if !interrupted() {
-            println!("{}", welcome());
+            println!("{}", welcome()?);
         }
         watch(servers)
     });
@@ -89,15 +100,16 @@ pub fn attend(servers: &mut [Server; 2], welcome: impl FnOnce() -> String) -> Ou
 }
 
 /// wrangler for one port: state and inspector of its own, so that several run side by side; nothing that needs a network.
-fn wrangler(project: &Project, ports: Ports) -> Outcome<Command> {
+fn wrangler(project: &Project, options: Dev, variables: &[&str]) -> Outcome<Command> {
     let bin = project.npm_bin();
-    let state = Path::new(".wrangler").join(format!("state-{}", ports.edge));
+    let state = Path::new(".wrangler").join(format!("state-{}", options.edge));
     let mut wrangler = command(bin.join("wrangler"), &project.root);
     wrangler
         .args(["dev", "--local", "--ip", "127.0.0.1"])
-        .args(["--port", &ports.edge.to_string()])
+        .args(["--port", &options.edge.to_string()])
         .args(["--inspector-port", &free_port()?.to_string()])
-        .args(["--var", &format!("ORIGIN:http://127.0.0.1:{}", ports.origin)])
+        .args(["--var", &format!("ORIGIN:http://127.0.0.1:{}", options.origin)])
+        .args(variables.iter().flat_map(|variable| ["--var", variable]))
         .arg("--persist-to")
         .arg(state)
         .arg("--show-interactive-dev-session=false")
@@ -157,10 +169,6 @@ fn check_alive(servers: &mut [Server]) -> Outcome {
     Ok(())
 }
 
-fn local(port: u16) -> SocketAddr {
-    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
-}
-
 /// A failure that names the flag, where something else listens.
 pub fn check_free(port: u16, flag: &str) -> Outcome {
     TcpListener::bind(local(port)).map(drop).map_err(|error| {
@@ -189,32 +197,23 @@ enum Answer {
 }
 
 fn probe(port: u16, path: &str) -> Answer {
-    let ask = || {
-        let mut stream = TcpStream::connect_timeout(&local(port), PROBE_LIMIT)?;
-        stream.set_read_timeout(Some(PROBE_LIMIT))?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes())?;
-        let mut answer = String::new();
-        stream.take(16 << 10).read_to_string(&mut answer)?;
-        Ok::<_, std::io::Error>(answer)
-    };
-    ask().map_or(Answer::None, |answer| judge(&answer))
+    ask(port, "GET", path, "", "").map_or(Answer::None, |(status, body)| judge(status, &body))
 }
 
 /// Reads an answer to a question after health.
-fn judge(answer: &str) -> Answer {
-    match answer.split_whitespace().nth(1) {
-        Some("200") => Answer::Healthy,
-        Some("503") if answer.contains("misconfigured") => {
-            let detail = answer.split_once("\"detail\":\"").and_then(|(_, rest)| rest.split('"').next());
+fn judge(status: u16, body: &str) -> Answer {
+    match status {
+        200 => Answer::Healthy,
+        503 if body.contains("misconfigured") => {
+            let detail = body.split_once("\"detail\":\"").and_then(|(_, rest)| rest.split('"').next());
             Answer::Refused(detail.unwrap_or("it does not say why").to_owned())
         }
         _ => Answer::None,
     }
 }
 
-fn welcome(ports: Ports, elapsed: Duration) -> String {
-    let Ports { edge, origin } = ports;
+fn welcome(options: Dev, elapsed: Duration, to_try: &str) -> String {
+    let Dev { edge, origin, .. } = options;
     format!(
         "
 Ready after {:.1} s. Ctrl-C stops both.
@@ -222,14 +221,21 @@ Ready after {:.1} s. Ctrl-C stops both.
   the edge     http://127.0.0.1:{edge}
   the origin   http://127.0.0.1:{origin}
 
-Try (the first one twice: a miss, then a hit):
+{to_try}",
+        elapsed.as_secs_f64()
+    )
+}
+
+/// What a newcomer does first, where everyone may read.
+fn try_open(Dev { edge, origin, .. }: Dev) -> String {
+    format!(
+        "Try (the first one twice: a miss, then a hit):
 
   curl -i http://127.0.0.1:{edge}/api/dashboard/tiles/sales-pulse
   curl -i 'http://127.0.0.1:{edge}/api/dashboard/trends/revenue?days=30'
   curl -s http://127.0.0.1:{origin}/dev/requests
   curl -s -d '{{\"total\":1234.56}}' http://127.0.0.1:{origin}/dev/orders
-",
-        elapsed.as_secs_f64()
+"
     )
 }
 
@@ -250,18 +256,17 @@ mod tests {
 
     #[test]
     fn a_worker_with_wrong_settings_is_not_waited_for() {
-        let head = "HTTP/1.1 503 Service Unavailable\r\n\r\n";
-        let wrong = format!("{head}{{\"detail\":\"X is not set.\",\"status\":\"misconfigured\"}}");
-        assert_eq!(judge(&wrong), Answer::Refused("X is not set.".to_owned()));
-        assert_eq!(judge(head), Answer::None);
-        assert_eq!(judge("HTTP/1.1 200 OK\r\n\r\n{}"), Answer::Healthy);
-        assert_eq!(judge(""), Answer::None);
+        let wrong = "{\"detail\":\"X is not set.\",\"status\":\"misconfigured\"}";
+        assert_eq!(judge(503, wrong), Answer::Refused("X is not set.".to_owned()));
+        assert_eq!(judge(503, ""), Answer::None);
+        assert_eq!(judge(200, "{}"), Answer::Healthy);
+        assert_eq!(judge(404, wrong), Answer::None);
     }
 
     #[test]
     fn the_welcome_names_both_ports_and_four_things_to_try() {
-        let ports = Ports { edge: 9000, origin: 9001 };
-        let text = welcome(ports, Duration::from_secs(3));
+        let options = Dev { edge: 9000, origin: 9001, access: Access::Open };
+        let text = welcome(options, Duration::from_secs(3), &try_open(options));
         assert_eq!(text.matches("  curl ").count(), 4);
         assert!(text.contains(":9000\n") && text.contains(":9001\n"));
     }

@@ -25,14 +25,14 @@ pub fn lab(project: &Project, options: Lab) -> Outcome {
     shown("building the reference origin and the lab", cargo.args(packages))?;
 
     say("starting the reference origin and the lab");
-    let origin = Server::origin(project, options.origin(), options.first)?;
+    let origin = Server::origin(project, options.origin(), options.first, &[])?;
     let mut lab = command(project.target().join("debug").join("lab"), &project.root);
     lab.args(["--port", &options.first.to_string()])
         .args(["--kv-lag", &options.kv_lag.to_string()])
         .args(["--origin", &format!("http://127.0.0.1:{}", options.origin())]);
     let group = Group::spawn("the lab", &mut lab)?;
     let lab = Server { name: "the lab", port: options.first, health: "/healthz", group };
-    attend(&mut [lab, origin], || welcome(options, started.elapsed()))
+    attend(&mut [lab, origin], || Ok(welcome(options, started.elapsed())))
 }
 
 /// The lab has said where its locations are.

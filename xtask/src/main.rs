@@ -3,6 +3,7 @@
 //! Everything that a task starts is in a process group that ends with the task ([`group`]); everything that it installs is either whole or
 //! absent ([`setup`]); what went wrong is one sentence ([`failure`]).
 
+mod access;
 mod args;
 mod bench;
 mod build;
@@ -12,6 +13,7 @@ mod failure;
 mod fingerprint;
 mod fuzz;
 mod group;
+mod http;
 mod lab;
 mod lock;
 mod mutants;
@@ -73,7 +75,7 @@ fn perform(task: &Task) -> Outcome {
         Task::Check => steps::check(&project),
         Task::Mutants => mutants::mutants(&project),
         Task::Test { long } => steps::test(&project, long),
-        Task::Dev(ports) => dev::dev(&project, ports),
+        Task::Dev(options) => dev::dev(&project, options),
         Task::Lab(options) => lab::lab(&project, options),
         Task::BenchStorm => bench::storm(&project),
     }
