@@ -17,6 +17,7 @@ use crate::case::Case;
 use crate::client::{Call, Response};
 use crate::config::{Deployment, WorkerConfig, built_modules, compatibility_date};
 use crate::day::clear_of_midnight;
+use crate::issuer::{ACCESS_AUDIENCE, Team};
 use crate::origin::Origin;
 use crate::session::{ANNS, BENS, SESSION_AUDIENCE, SESSION_SECRET};
 use crate::stores::{CacheFace, CacheStore, KvFace, KvStore};
@@ -133,6 +134,13 @@ impl Options {
         self.lists = &[ANNS, BENS];
         let with = self.var("ACCESS_MODE", "session").without_var("TENANT");
         with.var("SESSION_SECRETS", SESSION_SECRET).var("SESSION_AUDIENCE", SESSION_AUDIENCE)
+    }
+
+    /// Access mode `access`, with assertions of this team and two shops that are listed.
+    pub fn access(mut self, team: &Team) -> Self {
+        self.lists = &[ANNS, BENS];
+        let with = self.var("ACCESS_MODE", "access").without_var("TENANT").var("ACCESS_TEAM", &team.url());
+        with.var("ACCESS_AUDIENCE", ACCESS_AUDIENCE).var("ACCESS_TENANTS", r#"{"claim":"custom.shop"}"#)
     }
 
     /// No copy of counters judges for longer than [`SHORT`], whatever the class.
