@@ -208,7 +208,11 @@ async fn from_store<P: Ports>(
     let tenant = &admitted.tenant;
     let asked = Asked { head: request.method() == "HEAD", if_none_match: request.header(field::IF_NONE_MATCH) };
     let question = Question::new(admitted, selected, url);
+    let only_if_cached = is_only_if_cached(request.header(field::CACHE_CONTROL).as_deref());
     let unstored = async |question: Question, asked: Asked, why: Forward, refusal: Refusal| {
+        if only_if_cached {
+            return Err(not_cached());
+        }
         let filled = fill(ports, &question, selected.stored, Err(refusal), None).await;
         Miss { ports, selected, question, asked, why, purged: false, on_error: None }.answer(filled)
     };
@@ -236,6 +240,8 @@ async fn from_store<P: Ports>(
         let mut served = hit(ports, selected, question.key, &asked, usable);
         served.after.renewal = renewal;
         served
+    } else if only_if_cached {
+        return Err(not_cached());
     } else {
         let forwards = selected.stored.lifetimes.without_ledger == WithoutLedger::Forward;
         let judge = lookup.judge.filter(|judge| judge.within || !forwards);
@@ -246,6 +252,16 @@ async fn from_store<P: Ports>(
     };
     served.after.counters = counters;
     Ok(served)
+}
+
+/// Whether a request wants nothing that is not in store (RFC 9111, section 5.2.1.7).
+fn is_only_if_cached(cache_control: Option<&str>) -> bool {
+    let directives = cache_control.unwrap_or_default().split(',');
+    directives.map(str::trim).any(|directive| directive.eq_ignore_ascii_case("only-if-cached"))
+}
+
+fn not_cached() -> Problem {
+    Problem::new(Kind::NotCached, "Nothing usable is in store, and the request says `only-if-cached`.")
 }
 
 /// Whether a request asks past the store and may do so: by an operator, so many times in a minute.

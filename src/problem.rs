@@ -40,6 +40,8 @@ pub enum Kind {
     Conflict,
     /// Too much was asked for.
     TooMany,
+    /// What was asked of the store alone is not in it.
+    NotCached,
     /// The origin gave no answer.
     OriginUnreachable,
     /// Whether the credential holds cannot be known now.
@@ -70,6 +72,7 @@ impl Kind {
             Self::Conflict => (409, "conflict", "Conflict"),
             Self::TooMany => (429, "too-many", "Too many requests"),
             Self::ContentTooLarge => (413, "content-too-large", "Content too large"),
+            Self::NotCached => (504, "not-cached", "Not in store"),
             Self::OriginUnreachable => (502, "origin-unreachable", "No answer from the origin"),
             Self::Unverifiable => (503, "unverifiable", "Credential cannot be verified"),
             Self::FieldsTooLarge => (431, "fields-too-large", "Header fields too large"),
