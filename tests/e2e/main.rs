@@ -2,6 +2,7 @@
 //! stores that can fail. `lab::harness` shows how a case is written.
 
 mod bench_storm;
+mod bench_verify;
 mod built;
 mod edge_collapse;
 mod edge_crowds;
@@ -45,6 +46,7 @@ mod lab_erase;
 mod lab_everyone;
 mod lab_outbox;
 mod lab_purges;
+mod lab_readers;
 mod lab_storm;
 mod newcomer;
 mod webhook;
