@@ -46,6 +46,7 @@ pub mod fill;
 pub mod forwarding;
 pub mod freshness;
 pub mod groups;
+pub mod guard;
 pub mod invalidate;
 pub mod key;
 pub mod ledger;

@@ -9,11 +9,12 @@ use crate::answer::{Answer, Asked, Emitted, Made};
 use crate::cache_control::Audience;
 use crate::cache_status::{CacheStatus, Forward, Outcome};
 use crate::classify::{Classified, Lane, Selected, classify};
-use crate::cors::{Sharing, is_foreign};
+use crate::cors::Sharing;
 use crate::entry::StoredResponse;
 use crate::epoch::{Covered, Standing};
 use crate::fill::{Fetched, Filled, Keep, Question, Unstored, fill, joinable, left, no_answer};
-use crate::forwarding::{is_loop, is_too_long, request_edits, response_edits};
+use crate::forwarding::{is_too_long, request_edits, response_edits};
+use crate::guard::guard;
 use crate::invalidate::Write;
 use crate::key::{CacheKey, Tenant};
 use crate::ledger::outbox::ERASED_AGAIN_MS;
@@ -25,7 +26,7 @@ use crate::ports::{
 use crate::problem::{Kind, Problem};
 use crate::refresh;
 use crate::reuse::Staleness;
-use crate::rules::{Auth, NOCACHE, Seconds, Stored, Text, WithoutLedger};
+use crate::rules::{Auth, Seconds, Stored, Text, WithoutLedger};
 use crate::snapshot::{Bounds, Judge, Snapshot, Then, renew, share};
 use crate::storing::Refusal;
 use crate::target::{Malformed, Target};
@@ -114,36 +115,8 @@ async fn path<P: Ports>(ports: &P, request: P::Request, sharing: Option<&Sharing
     if classified == Classified::Health {
         return admin::health(ports, &request).map(Served::from);
     }
-    if !ports.config().serves(target.host) {
-        return Err(Problem::new(
-            Kind::Host,
-            "This host is not one that the deployment serves; the variable HOSTS lists them.",
-        ));
-    }
-    if !target.is_secure && !target.is_local() {
-        return Ok(Made::moved(format!("https://{}{}", target.host, after_host(&target))).into());
-    }
-    if is_loop(request.header(field::CDN_LOOP).as_deref()) {
-        return Err(Problem::new(
-            Kind::Loop,
-            "The request came back through this edge: its origin must not be the edge itself.",
-        ));
-    }
-    // Its answer would repeat what the edge tells the origin alone (RFC 9110, section 9.3.8).
-    if request.method() == "TRACE" {
-        return Err(Problem::new(Kind::Method, "TRACE is not passed on, since its answer would tell a secret.")
-            .with(field::ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
-    }
-    if let Some(preflight) = sharing.and_then(|sharing| sharing.preflight(&request)) {
-        return preflight.map(Served::from);
-    }
-    // A login's cookie comes along whoever makes the browser send it.
-    let is_safe = matches!(request.method(), "GET" | "HEAD" | "OPTIONS") && request.header(field::UPGRADE).is_none();
-    if !ports.config().access.is_public() && !is_safe && is_foreign(ports.config(), &target, &request) {
-        return Err(Problem::new(
-            Kind::Forbidden,
-            "A page of this origin may not write here: CORS_ORIGINS lists those that may.",
-        ));
+    if let Some(made) = guard(ports, &request, &target, sharing)? {
+        return Ok(made.into());
     }
     match classified {
         Classified::Admin if target.path == path::REFRESH => {
@@ -161,7 +134,7 @@ async fn path<P: Ports>(ports: &P, request: P::Request, sharing: Option<&Sharing
                 Auth::Edge => Some(identify(ports, &request).await?.enter(ports, route).await?),
                 Auth::Origin => None,
             };
-            let url = format!("{}{}", ports.config().origin, path_and_query(&target));
+            let url = format!("{}{}", ports.config().origin, target.without_own_parameter());
             let write = Write::begin(ports.rules(), lane, &target, request.method());
             forward(ports, admitted, lane, write, &url, request).await
         }
@@ -180,23 +153,6 @@ fn malformed(malformed: Malformed) -> Problem {
 /// Where the answer of a stored route comes from: its path, and the canonical query.
 pub fn origin_url<P: Ports>(ports: &P, target: &Target<'_>, selected: &Selected<'_>) -> String {
     format!("{}{}{}", ports.config().origin, target.path, selected.query)
-}
-
-/// Path and query as they were asked for.
-fn after_host(target: &Target<'_>) -> String {
-    let mark = if target.query.is_empty() { "" } else { "?" };
-    format!("{}{mark}{}", target.path, target.query)
-}
-
-/// Path and query of a request that is passed on. The edge's own parameter stays with the edge.
-fn path_and_query(target: &Target<'_>) -> String {
-    let mut text = target.path.to_string();
-    let passed = target.query.split('&').filter(|pair| pair.split('=').next() != Some(NOCACHE));
-    for (index, pair) in passed.filter(|_| !target.query.is_empty()).enumerate() {
-        text.push(if index == 0 { '?' } else { '&' });
-        text.push_str(pair);
-    }
-    text
 }
 
 /// Passes a request on and its answer back, unread. What a write has made out of date is invalidated before the answer

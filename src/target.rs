@@ -4,7 +4,8 @@
 //! dot segments, backslashes, encodings of characters that need none or that delimit. So the edge and the
 //! origin see the same path, or the origin sees nothing. The query is taken apart in `classify`, by the rule.
 
-use crate::rules::is_word;
+use crate::rules::{NOCACHE, is_word};
+use alloc::string::{String, ToString as _};
 
 /// The greatest length of a URL that is looked at, in bytes.
 pub const GREATEST_LENGTH: usize = 8192;
@@ -88,6 +89,25 @@ impl<'a> Target<'a> {
         let name = self.host.to_ascii_lowercase();
         let is_v4 = name.split('.').count() == 4 && name.split('.').all(|part| part.parse::<u8>().is_ok());
         name == "localhost" || name.ends_with(".localhost") || is_v4 || name.contains(':')
+    }
+
+    /// Path and query as they were asked for.
+    #[must_use]
+    pub fn after_host(&self) -> String {
+        let mark = if self.query.is_empty() { "" } else { "?" };
+        format!("{}{mark}{}", self.path, self.query)
+    }
+
+    /// Path and query of a request that is passed on. The edge's own parameter stays with the edge.
+    #[must_use]
+    pub fn without_own_parameter(&self) -> String {
+        let mut text = self.path.to_string();
+        let passed = self.query.split('&').filter(|pair| pair.split('=').next() != Some(NOCACHE));
+        for (index, pair) in passed.filter(|_| !self.query.is_empty()).enumerate() {
+            text.push(if index == 0 { '?' } else { '&' });
+            text.push_str(pair);
+        }
+        text
     }
 
     /// The segments of the path.

@@ -6,6 +6,9 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+/// In this field a client says by which scheme it came, as what ends TLS before a Worker does.
+pub const PROTO: &str = "Lab-Proto";
+
 /// Workers of one build, side by side in one process.
 #[derive(Clone)]
 pub struct Deployment {
@@ -133,7 +136,7 @@ impl WorkerConfig {
     fn socket(&self) -> String {
         let name = quoted(&self.name);
         self.port.map_or_else(String::new, |port| {
-            format!("\n    (name = {name}, address = \"127.0.0.1:{port}\", http = (), service = {name}),")
+            format!("\n    (name = {name}, address = \"127.0.0.1:{port}\", http = (forwardedProtoHeader = \"{PROTO}\"), service = {name}),")
         })
     }
 

@@ -17,6 +17,7 @@ use crate::case::Case;
 use crate::client::{Call, Response};
 use crate::config::{Deployment, WorkerConfig, built_modules, compatibility_date};
 use crate::day::clear_of_midnight;
+use crate::issuer::{ACCESS_AUDIENCE, Team};
 use crate::origin::Origin;
 use crate::session::{ANNS, BENS, VARS};
 use crate::stores::{CacheFace, CacheStore, KvFace, KvStore};
@@ -138,6 +139,13 @@ impl Options {
     pub fn session(mut self) -> Self {
         self.lists = &[ANNS, BENS];
         VARS.into_iter().fold(self.without_var("TENANT"), |with, (name, value)| with.var(name, value))
+    }
+
+    /// Access mode `access`, with assertions of this team and two shops that are listed.
+    pub fn access(mut self, team: &Team) -> Self {
+        self.lists = &[ANNS, BENS];
+        let with = self.var("ACCESS_MODE", "access").without_var("TENANT").var("ACCESS_TEAM", &team.url());
+        with.var("ACCESS_AUDIENCE", ACCESS_AUDIENCE).var("ACCESS_TENANTS", r#"{"claim":"custom.shop"}"#)
     }
 
     /// No copy of counters judges for longer than [`SHORT`], whatever the class.

@@ -7,6 +7,13 @@ use ring::rsa::{KeyPair, PublicKeyComponents};
 use ring::signature::RSA_PKCS1_SHA256;
 use serde_json::{Value, json};
 
+use crate::harness::url;
+use crate::origin::{Answer, Origin};
+use crate::session::now;
+
+/// Where a team publishes its keys.
+const CERTS: &str = "/cdn-cgi/access/certs";
+
 /// A key pair by its name.
 pub struct TestKey {
     name: &'static str,
@@ -55,4 +62,45 @@ pub fn signed(key: &str, header: &Value, claims: &Value) -> String {
     let part = |value: &Value| Base64UrlUnpadded::encode_string(value.to_string().as_bytes());
     let signed = format!("{}.{}", part(header), part(claims));
     format!("{signed}.{}", Base64UrlUnpadded::encode_string(&test_key(key).sign(signed.as_bytes())))
+}
+
+/// The application for which assertions are made.
+pub const ACCESS_AUDIENCE: &str = "application-tag-for-tests";
+
+/// A team that publishes its keys.
+pub struct Team {
+    origin: Origin,
+}
+
+impl Team {
+    /// One that signs with `one`.
+    pub fn start() -> Self {
+        let team = Self { origin: Origin::start() };
+        team.publish(&["one"]);
+        team
+    }
+
+    /// The team's address, which is the issuer's name too.
+    pub fn url(&self) -> String {
+        url(self.origin.address())
+    }
+
+    /// From now on these are its keys.
+    pub fn publish(&self, keys: &[&str]) {
+        self.origin.answer(CERTS, Answer::bytes("application/json", key_set(keys)));
+    }
+
+    /// How often it was asked for its keys.
+    pub fn asked(&self) -> usize {
+        assert_eq!(self.origin.total(), self.origin.count(CERTS), "it was asked for nothing else");
+        self.origin.total()
+    }
+
+    /// What it says of a reader of this shop, for the next minute.
+    pub fn claims(&self, shop: &str) -> Value {
+        json!({
+            "iss": self.url(), "aud": [ACCESS_AUDIENCE], "sub": "42", "email": "reader@shop.example", "type": "app",
+            "exp": now() + 60, "nbf": now() - 1, "iat": now() - 1, "custom": { "shop": shop },
+        })
+    }
 }

@@ -45,6 +45,11 @@ pub fn all_kept() -> Vec<Kept> {
     open.flat_map(|(route, stored)| kept(route, stored)).collect()
 }
 
+/// How many answers a purge of everything is about, those for readers with a role included.
+pub fn count_all() -> usize {
+    compiled().stored().map(|(route, stored)| kept(route, stored).len()).sum()
+}
+
 fn kept(route: &'static Route, stored: &'static Stored) -> Vec<Kept> {
     let literal = |segment: &'static Segment| match segment {
         Segment::Literal(text) => text.as_ref(),

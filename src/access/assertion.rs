@@ -4,7 +4,7 @@ use super::jwt::Claims;
 use crate::key::Tenant;
 use crate::names::setting;
 use crate::small::Map;
-use alloc::string::{String, ToString as _};
+use alloc::string::String;
 use alloc::vec::Vec;
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ pub struct Assertions {
     /// The way through the claims to the one that says the tenant.
     claim: Vec<String>,
     /// Which of its values are which tenant. Without it, the value is the tenant.
-    map: Option<Map<String, Tenant>>,
+    map: Option<Tenants>,
 }
 
 impl Assertions {
@@ -61,8 +61,11 @@ impl Assertions {
     }
 }
 
+/// Which values of a claim are which tenant.
+type Tenants = Map<String, Tenant>;
+
 /// The claim's path, and the map if there is one.
-fn by_claim(text: &str) -> Option<(Vec<String>, Option<Map<String, Tenant>>)> {
+fn by_claim(text: &str) -> Option<(Vec<String>, Option<Tenants>)> {
     let read: Value = serde_json::from_str(text).ok()?;
     let members = read.as_object()?;
     if members.keys().any(|name| name != "claim" && name != "map") {
@@ -72,7 +75,7 @@ fn by_claim(text: &str) -> Option<(Vec<String>, Option<Map<String, Tenant>>)> {
     let Some(given) = members.get("map") else { return Some((path(claim), None)) };
     let mut map = Map::new();
     for (value, tenant) in given.as_object().filter(|given| !given.is_empty())? {
-        map.insert(value.to_string(), Tenant::new(tenant.as_str()?)?);
+        map.insert(value.clone(), Tenant::new(tenant.as_str()?)?);
     }
     Some((path(claim), Some(map)))
 }

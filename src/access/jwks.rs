@@ -73,7 +73,7 @@ impl Keys {
     #[must_use]
     pub fn answered(&self, body: &str, now: UnixMillis) -> Option<Self> {
         let known = parse(body);
-        (!known.is_empty()).then(|| Self { known, since: now, asked: self.asked })
+        (!known.is_empty()).then_some(Self { known, since: now, asked: self.asked })
     }
 }
 

@@ -83,10 +83,10 @@ impl Claims {
     /// Whether it is for one of these (RFC 7519, section 4.1.3).
     #[must_use]
     pub fn is_for(&self, audiences: &[String]) -> bool {
-        let named = |value: &Value| value.as_str().is_some_and(|name| audiences.iter().any(|other| other == name));
+        let ours = |value: &Value| value.as_str().is_some_and(|name| audiences.iter().any(|other| other == name));
         match self.0.get("aud") {
-            Some(Value::Array(names)) => names.iter().any(named),
-            Some(name) => named(name),
+            Some(Value::Array(names)) => names.iter().any(ours),
+            Some(name) => ours(name),
             None => false,
         }
     }
@@ -102,7 +102,7 @@ impl Claims {
     }
 }
 
-/// A NumericDate (RFC 7519, section 2) in milliseconds.
+/// A `NumericDate` (RFC 7519, section 2) in milliseconds.
 fn millis(date: &Value) -> Option<u64> {
     if let Some(seconds) = date.as_u64() {
         return Some(seconds.saturating_mul(1000));

@@ -238,8 +238,8 @@ impl Reader {
             Access::Assertion(assertions) => assertions.tenant(claims),
             Access::Open { .. } => None,
         }?;
-        let roles = rules.roles.iter().filter(|role| has(role, claims)).map(|role| role.name.clone());
-        Some(Self { tenant, roles: roles.collect(), until, verified: now })
+        let held = rules.roles.iter().filter(|role| has(role, claims)).map(|role| role.name.clone());
+        Some(Self { tenant, roles: held.collect(), until, verified: now })
     }
 
     /// Whether it holds now, and was verified a moment ago: a key that was taken back ends it too.

@@ -48,7 +48,7 @@ impl SessionTokens {
         let token = Unverified::parse(token, "HS256")?;
         // Each secret is tried whole, in constant time.
         let holds = self.secrets.iter().fold(false, |holds, secret| holds | signs(secret, &token));
-        token.claims().filter(|claims| holds && claims.is_for(&self.audiences))
+        holds.then(|| token.claims())?.filter(|claims| claims.is_for(&self.audiences))
     }
 }
 

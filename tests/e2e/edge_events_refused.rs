@@ -39,7 +39,7 @@ fn refusal(edge: &Edge, webhook: &Webhook) -> (Vec<(String, String)>, String) {
 }
 
 /// The same delivery with signatures that do not hold.
-fn wrongly_signed(sent: &Webhook) -> Vec<Webhook> {
+pub fn wrongly_signed(sent: &Webhook) -> Vec<Webhook> {
     let name = sent.signature_field();
     let right = sent.value(name);
     let prefix = ["v1,", "sha256="].into_iter().find(|prefix| right.starts_with(prefix)).unwrap_or_default();
@@ -87,7 +87,7 @@ fn wrongly_signed(sent: &Webhook) -> Vec<Webhook> {
 }
 
 /// The same delivery with a body that was not signed.
-fn with_another_body(sent: &Webhook) -> Vec<Webhook> {
+pub fn with_another_body(sent: &Webhook) -> Vec<Webhook> {
     let read: Value = serde_json::from_slice(&sent.body).expect("JSON");
     let members = read.as_object().expect("an object").iter().rev();
     let members: Vec<_> = members.map(|(name, value)| format!("{}:{value}", json!(name))).collect();

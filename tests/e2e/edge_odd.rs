@@ -152,7 +152,11 @@ fn great_fields_of_a_client_do_no_harm() {
     for length in [8_000, 20_000, 100_000] {
         let great = |target: &str| Call::get(target).field("X-Great", "x".repeat(length));
         edge.send(&great(SALES)).expect(200).hit().says("a tile").origin_requests(0);
-        edge.send(&great(LIVE)).expect(200).says("live").origin_requests(1);
+        // What the origin might choke on does not reach it.
+        match length {
+            8_000 => edge.send(&great(LIVE)).expect(200).says("live").origin_requests(1),
+            _ => edge.send(&great(LIVE)).problem(431).origin_requests(0),
+        };
     }
 }
 

@@ -101,7 +101,7 @@ fn a_dry_run_says_what_would_go_and_asks_and_changes_nothing() {
     for (purge, keys) in [
         (json!({"keys": [SALES_KEY]}), 1),
         (json!({"routes": ["trends_revenue"], "keys": ["dashboard:trends:revenue:v1?days=30"]}), 2),
-        (json!({"all": true}), lab::stored::all_kept().len()),
+        (json!({"all": true}), lab::stored::count_all()),
     ] {
         for mode in ["soft", "hard", "erase"] {
             let mut body = purge.clone();

@@ -34,6 +34,9 @@ fn says(options: Options, name: &str, secret: &str) {
     }
     let head = edge.send(&Call::new("HEAD", "/healthz")).expect(503).body("").origin_requests(0);
     assert_eq!(head.field("Content-Type"), Some("application/json"));
+    // Once in each isolate, however many ask; there is one. What is logged arrives in order.
+    let said = edge.workerd.log().matches(&sentence).count();
+    assert_eq!(said, 1, "{}", edge.workerd.log());
     for kept in [ORIGIN_SECRET, DIGEST, secret].into_iter().filter(|text| !text.is_empty()) {
         assert!(!edge.workerd.log().contains(kept) && !sentence.contains(kept), "{name} tells a secret");
     }
@@ -45,6 +48,19 @@ fn a_missing_setting_is_named() {
         says(Options::built().without_var(name), name, "");
     }
     says(Options::built().var("ORIGIN_SECRET", " "), "ORIGIN_SECRET", "");
+    let in_mode = |mode: &str, settings: &[(&str, &str)]| {
+        let all =
+            settings.iter().fold(Options::built().var("ACCESS_MODE", mode), |all, (name, value)| all.var(name, value));
+        all.without_var("TENANT")
+    };
+    let session = [("SESSION_SECRETS", "the-secret-of-the-app"), ("SESSION_AUDIENCE", "key")];
+    let access =
+        [("ACCESS_TEAM", "https://team.test"), ("ACCESS_AUDIENCE", "tag"), ("ACCESS_TENANTS", r#"{"claim":"shop"}"#)];
+    for (mode, settings) in [("session", &session[..]), ("access", &access[..])] {
+        for (name, _) in settings {
+            says(in_mode(mode, settings).without_var(name), name, "the-secret-of-the-app");
+        }
+    }
 }
 
 #[test]
@@ -58,7 +74,7 @@ fn a_missing_binding_is_named() {
 #[test]
 fn a_malformed_setting_is_named_and_a_secret_is_not_repeated() {
     for (name, value) in [
-        ("ACCESS_MODE", "session"),
+        ("ACCESS_MODE", "Session"),
         ("ACCESS_MODE", "OPEN"),
         ("TENANT", "Not A Host"),
         ("ORIGIN", "127.0.0.1:8788"),

@@ -2,6 +2,7 @@
 //! and nothing of either reaches the origin or the stores.
 
 use lab::client::Call;
+use lab::config::PROTO;
 use lab::harness::{CACHE, Edge, Options};
 use lab::origin::Answer;
 use lab::stored::{SALES, SALES_KEY};
@@ -188,11 +189,14 @@ fn only_the_configured_hosts_are_served() {
 fn hosts_are_a_list_and_the_first_names_the_entries() {
     let edge = Options::built().var("HOSTS", "Dash.Example.com, other.example").start();
     edge.origin.answer(SALES, Answer::tile("a tile"));
-    let host = |host: &str| Call::get(SALES).field("Host", host);
+    let host = |host: &str| Call::get(SALES).field("Host", host).field(PROTO, "https");
     edge.send(&host("other.example")).expect(200).stored(true).origin_requests(1);
     edge.wait_until("it is stored", |edge| edge.in_kv(SALES_KEY).is_some());
     edge.send(&host("DASH.example.com:443")).expect(200).hit().detail("edge").origin_requests(0);
     edge.send(&host("localhost")).problem(421).origin_requests(0);
+    let plain = Call::get(format!("{SALES}?_=1")).field("Host", "other.example");
+    let moved = edge.send(&plain).expect(308).field("Cache-Control", "no-store").origin_requests(0);
+    assert_eq!(moved.field("Location"), Some(format!("https://other.example{SALES}?_=1").as_str()));
     let urls = edge.cache.urls(CACHE);
     assert!(urls.iter().all(|url| url.starts_with("https://dash.example.com/cache/")), "{urls:?}");
     assert!(urls.iter().any(|url| url.ends_with(SALES_KEY)), "{urls:?}");

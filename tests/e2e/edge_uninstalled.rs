@@ -68,7 +68,7 @@ fn is_not_listed(at: At<'_>) {
     let purge = operator("POST", "/cache/purge").body(json!({"mode": "hard", "all": true}).to_string());
     for call in [Webhook::standard(SECRETS[0][0], "later", &timestamp(0), order).call(), purge] {
         let problem = at.send(&call).problem(422).origin_requests(0).json();
-        assert_eq!(problem["detail"], "The tenant is not listed any more. Nothing was purged.");
+        assert_eq!(problem["detail"], "The tenant is not listed. Nothing was purged.");
     }
 }
 

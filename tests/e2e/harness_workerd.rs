@@ -1,10 +1,12 @@
 //! The harness shown on the probe: the process, its bindings, its storage, and the rule of the origin's count.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use lab::client::Call;
-use lab::harness::{OPERATOR_TOKEN, Options};
+use lab::harness::{OPERATOR_TOKEN, ORIGIN_SECRET, Options};
 use lab::origin::Answer;
+use lab::secrets::EMAIL;
 
 /// An edge that runs the probe instead of the built Worker.
 pub fn probe() -> Options {
@@ -79,4 +81,14 @@ fn the_log_holds_what_the_worker_says() {
     let edge = probe().start();
     edge.send(&Call::get("/log").field("X-Say", "a word for the log")).expect(200).origin_requests(0);
     assert!(edge.workerd.wait_for_log("a word for the log", Duration::from_secs(5)), "{}", edge.workerd.log());
+}
+
+#[test]
+fn a_log_that_tells_a_secret_or_a_credential_fails_the_test() {
+    for told in [ORIGIN_SECRET, "Authorization: Bearer x", "eyJhbGciOiJub25lIn0.e30.", EMAIL] {
+        let edge = probe().start();
+        edge.send(&Call::get("/log").field("X-Say", told)).expect(200).origin_requests(0);
+        assert!(edge.workerd.wait_for_log(told, Duration::from_secs(5)), "{}", edge.workerd.log());
+        assert!(catch_unwind(AssertUnwindSafe(|| drop(edge))).is_err(), "{told}");
+    }
 }

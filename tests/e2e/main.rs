@@ -1,6 +1,7 @@
 //! End-to-end tests: the built Worker on real workerd, between a raw client, a scripted origin, and
 //! stores that can fail. `lab::harness` shows how a case is written.
 
+mod attacks;
 mod bench_storm;
 mod bench_verify;
 mod built;

@@ -28,10 +28,11 @@ struct Dev {
 }
 
 impl Dev {
-    fn start() -> Self {
+    fn start(access: &str) -> Self {
         let (edge, origin) = (free_port(), free_port());
         let mut command = Command::new(env!("CARGO"))
             .args(["xtask", "dev", "--port", &edge.to_string(), "--origin-port", &origin.to_string()])
+            .args(["--access", access])
             .current_dir(root())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -151,10 +152,10 @@ fn path(route: &Route) -> String {
     route.path.iter().map(segment).collect()
 }
 
-/// Every stored route with every listed value of its parameters.
+/// Every stored route with every listed value of its parameters, but for those that need a role.
 fn targets() -> Vec<(String, String)> {
     let mut targets = Vec::new();
-    for (route, stored) in compiled().stored() {
+    for (route, stored) in compiled().stored().filter(|(route, _)| route.roles.is_empty()) {
         let path = path(route);
         let mut queries = vec![String::new()];
         for parameter in stored.query.iter() {
@@ -169,7 +170,7 @@ fn targets() -> Vec<(String, String)> {
 /// One test, since one start serves all of it.
 #[test]
 fn a_newcomer_sees_misses_then_hits_and_live_routes_live() {
-    let mut dev = Dev::start();
+    let mut dev = Dev::start("open");
     for (path, target) in targets() {
         let before = dev.asked(&path);
         let first = dev.get(&target);
@@ -210,4 +211,44 @@ fn a_newcomer_sees_misses_then_hits_and_live_routes_live() {
     for address in [dev.edge, dev.origin] {
         assert!(TcpListener::bind(address).is_ok(), "{address} is free again");
     }
+}
+
+#[test]
+fn a_newcomer_reads_by_session_and_sees_one_shop_at_a_time() {
+    let mut dev = Dev::start("session");
+    let shops = Call::get("/dev/shops").send(dev.origin).expect("an answer").json();
+    let [first, second] =
+        ["0", "1"].map(|at| shops.pointer(&format!("/shops/{at}")).and_then(Value::as_str).expect("a shop"));
+    let token = |shop: &str| {
+        let minted = Call::get(format!("/dev/session-token?shop={shop}")).send(dev.origin).expect("an answer").json();
+        format!("Bearer {}", minted["token"].as_str().expect("a token"))
+    };
+    let tile = |shop: &str| dev.send(&Call::get(SALES).field("Authorization", &token(shop)));
+    let mine = tile(first);
+    assert_eq!(mine.field("Cache-Control"), Some("private, max-age=0"));
+    assert_eq!(mine.field("Vary"), Some("authorization"));
+    assert_eq!(mine.json()["data"]["shop_domain"], first);
+    let others = tile(second);
+    assert_eq!(others.json()["data"]["shop_domain"], second);
+    assert_ne!(sold(&mine), sold(&others));
+    for target in [SALES, "/api/realtime/sla", "/api/exports/orders.csv"] {
+        let refused = Call::get(target).send(dev.edge).expect("an answer");
+        assert_eq!(
+            (refused.status, refused.field("WWW-Authenticate")),
+            (401, Some("Bearer realm=\"hotrod-edge\"")),
+            "{target}"
+        );
+        // Nobody gets around the edge.
+        assert_eq!(
+            Call::get(target).field("X-Shop-Domain", first).send(dev.origin).expect("an answer").status,
+            403,
+            "{target}"
+        );
+    }
+    assert_eq!(Call::get("/api/public/status").send(dev.edge).expect("an answer").status, 200);
+    let body = format!(r#"{{"url":"{SALES}"}}"#);
+    let refresh = Call::new("POST", "/cache/refresh").field("Authorization", &token(first)).body(body);
+    assert_eq!(dev.send(&refresh).json()["refreshed"], true);
+    assert_eq!(dev.send(&refresh).json()["refreshed"], false);
+    dev.interrupt();
 }

@@ -12,7 +12,7 @@ const TILE: &str = "/api/dashboard/tiles/ops";
 const OTHER: &str = "other.test";
 
 /// A location of mode `session`, with two listed shops.
-fn sessions(world: &Rc<World>) -> Rc<Location> {
+pub fn sessions(world: &Rc<World>) -> Rc<Location> {
     in_mode(world, &[])
 }
 
@@ -46,7 +46,7 @@ fn listed(world: &Rc<World>) {
     }
 }
 
-fn with(token: &Token, url: &str) -> Asking {
+pub fn with(token: &Token, url: &str) -> Asking {
     Asking::get(url).with("authorization", &format!("Bearer {}", session(token)))
 }
 

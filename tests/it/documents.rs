@@ -5,6 +5,7 @@ use hotrod_edge::names::setting;
 use hotrod_edge::rules::{Policy, compiled};
 
 const README: &str = include_str!("../../README.md");
+const SECURITY: &str = include_str!("../../SECURITY.md");
 const WRANGLER: &str = include_str!("../../wrangler.toml");
 
 /// The rows of the first table under a heading of the README, cell by cell, without header and rule.
@@ -41,6 +42,12 @@ fn the_readme_lists_every_setting_and_binding() {
     let names = [
         setting::ACCESS_MODE,
         setting::TENANT,
+        setting::SESSION_SECRETS,
+        setting::SESSION_AUDIENCE,
+        setting::ACCESS_TEAM,
+        setting::ACCESS_AUDIENCE,
+        setting::ACCESS_TENANTS,
+        setting::CORS_ORIGINS,
         setting::ORIGIN,
         setting::HOSTS,
         setting::OPERATOR_TOKENS_SHA256,
@@ -60,6 +67,43 @@ fn the_readme_lists_every_setting_and_binding() {
     }
 }
 
+/// What stands under a test folder, as text.
+fn sources(folder: &str) -> String {
+    let mut text = String::new();
+    for entry in std::fs::read_dir(format!("{}/{folder}", env!("CARGO_MANIFEST_DIR"))).expect("a folder of tests") {
+        let entry = entry.expect("an entry");
+        let path = entry.path();
+        if path.is_dir() {
+            text += &sources(&format!("{folder}/{}", entry.file_name().to_str().expect("a plain name")));
+        } else {
+            text += &std::fs::read_to_string(&path).unwrap_or_default();
+        }
+    }
+    text
+}
+
+#[test]
+fn every_threat_names_a_test_and_every_test_is_there() {
+    let tests = sources("tests");
+    let cases = std::fs::read_to_string(format!("{}/tests/e2e/attacks/cases.txt", env!("CARGO_MANIFEST_DIR")));
+    let cases = cases.expect("the list of attacks");
+    let rows = SECURITY.lines().filter(|line| line.starts_with("| ")).skip(1);
+    let mut count = 0;
+    for row in rows {
+        let named = row.trim_end_matches('|').rsplit('|').next().expect("three cells").split_whitespace();
+        let before = count;
+        for name in named {
+            count += 1;
+            match name.trim_matches('`').rsplit_once("::") {
+                Some((_, function)) => assert!(tests.contains(&format!("fn {function}()")), "{name}"),
+                None => assert!(cases.lines().any(|line| line.starts_with(&format!("{name} "))), "{name}"),
+            }
+        }
+        assert!(count > before, "{row}");
+    }
+    assert!(count > 60, "{count}");
+}
+
 #[test]
 fn wrangler_binds_what_the_worker_asks_for_and_publishes_nothing_by_itself() {
     let wrangler: toml::Table = WRANGLER.parse().expect("wrangler.toml is TOML");
@@ -72,6 +116,9 @@ fn wrangler_binds_what_the_worker_asks_for_and_publishes_nothing_by_itself() {
     assert_eq!(wrangler["preview_urls"].as_bool(), Some(false));
     let environments = wrangler.get("env").and_then(toml::Value::as_table).into_iter().flatten();
     for (name, environment) in environments {
+        // Variables are not inherited.
+        let has = |setting: &str| environment.get("vars").is_some_and(|vars| vars.get(setting).is_some());
+        assert!(has(setting::HOSTS) && has(setting::ACCESS_MODE), "{name} says whom it serves, and under which hosts");
         for setting in ["workers_dev", "preview_urls"] {
             assert_ne!(environment.get(setting).and_then(toml::Value::as_bool), Some(true), "{name}: {setting}");
         }

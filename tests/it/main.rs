@@ -23,5 +23,6 @@ mod signing;
 mod spec;
 mod table;
 mod tasks;
+mod tenants;
 mod tokens;
 mod webhook;

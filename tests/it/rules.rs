@@ -1,5 +1,6 @@
 //! Wrong rules: each is refused with its line, its rule and a sentence that says what would be right.
 
+mod access;
 mod touches;
 
 use hotrod_edge::rules::{compiled, load};

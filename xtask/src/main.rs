@@ -25,6 +25,7 @@ mod size;
 mod steps;
 mod toolchain;
 mod tools;
+mod verdicts;
 
 use std::process::ExitCode;
 

@@ -9,6 +9,7 @@ use crate::project::Project;
 use crate::run::{command, path_with, say, shown};
 use crate::setup::{Ready, setup};
 use crate::size::Size;
+use crate::verdicts;
 
 /// One line of the table.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ enum Work {
     Mutants,
     /// Run cargo with these arguments.
     Cargo(&'static [&'static str]),
+    /// Run cargo with these arguments, and then list every attack and what became of it.
+    Attacks(&'static [&'static str]),
     /// Build the documentation; a warning is a failure.
     Docs(&'static [&'static str]),
 }
@@ -58,7 +61,7 @@ const AFTER: &[Step] = &[
     Step { name: "wasm build", work: Work::Build },
     Step { name: "wasm size", work: Work::Budget },
     Step { name: "origin and lab build", work: Work::Cargo(&["build", "-p", "reference-origin", "-p", "lab"]) },
-    Step { name: "end-to-end tests", work: Work::Cargo(&["test", "-p", "hotrod-edge", "--test", "e2e"]) },
+    Step { name: "end-to-end tests", work: Work::Attacks(&["test", "-p", "hotrod-edge", "--test", "e2e"]) },
 ];
 
 /// What `test --long` does after that.
@@ -132,6 +135,13 @@ fn perform(project: &Project, work: &Work, long: bool, found: &mut Found) -> Out
             size.judge()?;
         }
         Work::Mutants => mutants(project)?,
+        Work::Attacks(args) => {
+            verdicts::forget(project)?;
+            let tested = cargo(project, args, long, None);
+            // Also after a failure: the table says which of them it was.
+            let listed = verdicts::show(project);
+            tested.and(listed)?;
+        }
         Work::Cargo(args) => cargo(project, args, long, None)?,
         Work::Docs(args) => cargo(project, args, long, Some("-D warnings"))?,
     }

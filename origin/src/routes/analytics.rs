@@ -25,6 +25,7 @@ pub(super) fn routes() -> Router<State> {
         .route("/api/dashboard/growth/milestones", get(growth_milestones))
         .route("/api/dashboard/metrics/ytd", get(year_to_date))
         .route("/api/dashboard/time-savings", get(time_savings))
+        .route("/api/dashboard/owner/summary", get(owner_summary))
         .route("/api/dashboard/compare/yoy", get(year_over_year))
         .route("/api/dashboard/compare/qoq", get(quarter_over_quarter))
 }
@@ -126,6 +127,24 @@ async fn time_savings(Extract(state): Extract<State>, Shop(shop): Shop) -> Resul
         total_hours_saved: cents(by_task.iter().map(|task| task.total_hours_saved).sum()),
         total_value_saved: cents(by_task.iter().map(|task| task.total_value_saved).sum()),
         by_task,
+    };
+    Ok(state.envelopes.api(&shop, data))
+}
+
+/// What the owner wants to know at a glance, and nobody else is to.
+async fn owner_summary(Extract(state): Extract<State>, Shop(shop): Shop) -> Result<Response, ApiError> {
+    #[derive(Serialize)]
+    struct Data {
+        ytd_revenue: f64,
+        previous_ytd_revenue: f64,
+        total_value_saved: f64,
+    }
+    let year = state.store.year_to_date(shop.clone()).await?;
+    let by_task = state.store.time_savings(shop.clone()).await?;
+    let data = Data {
+        ytd_revenue: year.current_revenue,
+        previous_ytd_revenue: year.previous_revenue,
+        total_value_saved: cents(by_task.iter().map(|task| task.total_value_saved).sum()),
     };
     Ok(state.envelopes.api(&shop, data))
 }

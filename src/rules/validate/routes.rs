@@ -228,8 +228,8 @@ fn stored(
     }
     judge_tags(&route.tags, rule, faults);
     let query = query(route, path, &raw.dropped_parameters, rule, faults);
-    let role = if route.roles.is_empty() { 0 } else { ";role=".len() + NAME_GREATEST_LENGTH };
-    let length = greatest_length(&key, path, &query) + role;
+    let in_role = if route.roles.is_empty() { 0 } else { ";role=".len() + NAME_GREATEST_LENGTH };
+    let length = greatest_length(&key, path, &query) + in_role;
     if length > WITH_PARAMETERS_GREATEST_LENGTH {
         faults.add(at, rule, format!("its key with its parameters can have {length} bytes; {WITH_PARAMETERS_GREATEST_LENGTH} is the most that KV leaves it"));
     }

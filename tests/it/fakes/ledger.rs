@@ -263,10 +263,10 @@ impl Ledger for FakeLedger {
 
     async fn is_listed(&self, tenant: &Tenant) -> Result<bool, Failure> {
         self.world.listing_questions.set(self.world.listing_questions.get() + 1);
-        match self.world.everyone_fails.get() {
-            true => Err(failure()),
-            false => Ok(self.world.listed.borrow().get(tenant).copied().unwrap_or(false)),
+        if self.world.everyone_fails.get() {
+            return Err(failure());
         }
+        Ok(self.world.listed.borrow().get(tenant).copied().unwrap_or(false))
     }
 
     async fn receipt(&self, tenant: Option<&Tenant>, id: &str) -> Result<Option<String>, Failure> {
