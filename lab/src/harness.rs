@@ -19,7 +19,7 @@ use crate::config::{Deployment, WorkerConfig, built_modules, compatibility_date}
 use crate::day::clear_of_midnight;
 use crate::issuer::{ACCESS_AUDIENCE, Team};
 use crate::origin::Origin;
-use crate::session::{ANNS, BENS, SESSION_AUDIENCE, SESSION_SECRET};
+use crate::session::{ANNS, BENS, VARS};
 use crate::stores::{CacheFace, CacheStore, KvFace, KvStore};
 use crate::workerd::Workerd;
 
@@ -66,6 +66,12 @@ pub(crate) fn vars(tenant: &str, origin: &str) -> BTreeMap<String, String> {
 /// What listens there, as a URL.
 pub(crate) fn url(address: SocketAddr) -> String {
     format!("http://{address}")
+}
+
+/// Lists a tenant, or takes it off the list.
+pub(crate) fn listing_call(tenant: &str, is_listed: bool) -> Call {
+    let call = Call::new("PUT", "/cache/listing").field("Authorization", format!("Bearer {OPERATOR_TOKEN}"));
+    call.body(json!({"tenant": tenant, "listed": is_listed}).to_string())
 }
 
 /// Waits for what a Worker does behind an answer.
@@ -132,8 +138,7 @@ impl Options {
     /// Access mode `session`, with two shops that are listed.
     pub fn session(mut self) -> Self {
         self.lists = &[ANNS, BENS];
-        let with = self.var("ACCESS_MODE", "session").without_var("TENANT");
-        with.var("SESSION_SECRETS", SESSION_SECRET).var("SESSION_AUDIENCE", SESSION_AUDIENCE)
+        VARS.into_iter().fold(self.without_var("TENANT"), |with, (name, value)| with.var(name, value))
     }
 
     /// Access mode `access`, with assertions of this team and two shops that are listed.
@@ -229,9 +234,7 @@ impl Edge {
     /// Puts a tenant on the list of those that are served, or takes it off.
     #[track_caller]
     pub fn list(&self, tenant: &str, is_listed: bool) {
-        let body = json!({"tenant": tenant, "listed": is_listed}).to_string();
-        let call = Call::new("PUT", "/cache/listing").field("Authorization", format!("Bearer {OPERATOR_TOKEN}"));
-        self.send(&call.body(body)).expect(200).origin_requests(0);
+        self.send(&listing_call(tenant, is_listed)).expect(200).origin_requests(0);
     }
 
     /// Says something to a Worker of [`Options::failing`]: what stands behind `/test/` in `lab.mjs`.

@@ -28,6 +28,7 @@ pub mod session;
 pub mod stored;
 pub mod stores;
 pub mod storm;
+pub mod verify;
 pub mod webhook;
 pub mod websocket;
 pub mod wire;

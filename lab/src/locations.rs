@@ -17,8 +17,9 @@ use crate::case::Case;
 use crate::client::{Call, Response};
 use crate::config::{Deployment, WorkerConfig, compatibility_date};
 use crate::day::clear_of_midnight;
-use crate::harness::{CACHE, TENANT, failing_modules, url, vars, wait_until};
+use crate::harness::{CACHE, TENANT, failing_modules, listing_call, url, vars, wait_until};
 use crate::origin::Origin;
+use crate::session::VARS;
 use crate::stored::{cache_url_of, is_hot, kv_key_of};
 use crate::stores::{CacheFace, CacheStore, Consistency, KvFace, KvStore};
 use crate::workerd::Workerd;
@@ -32,6 +33,7 @@ const LAG: Duration = Duration::from_secs(2);
 pub struct Layout {
     locations: Vec<String>,
     tenants: Vec<String>,
+    lists: Vec<String>,
     isolates: usize,
     vars: BTreeMap<String, String>,
     kv: Consistency,
@@ -44,6 +46,7 @@ impl Default for Layout {
         Self {
             locations: ["ams", "iad", "sin"].map(str::to_owned).into(),
             tenants: vec![TENANT.to_owned()],
+            lists: Vec::new(),
             isolates: 1,
             vars: BTreeMap::new(),
             kv: Consistency::lagging(LAG),
@@ -69,6 +72,12 @@ impl Layout {
     pub fn tenants(mut self, names: &[&str]) -> Self {
         self.tenants = names.iter().map(|&name| name.to_owned()).collect();
         self
+    }
+
+    /// Access mode `session`, with these shops, which are listed. Every Worker serves all of them.
+    pub fn session(mut self, shops: &[&str]) -> Self {
+        self.lists = shops.iter().map(|&shop| shop.to_owned()).collect();
+        VARS.into_iter().fold(self, |with, (name, value)| with.var(name, value))
     }
 
     /// So many isolates of each tenant in each location. They share its stores and nothing in memory.
@@ -117,6 +126,9 @@ impl Layout {
                 for isolate in 0..self.isolates {
                     let mut vars = vars(name, &origin_url);
                     vars.extend(self.vars.clone());
+                    if !self.lists.is_empty() {
+                        vars.remove("TENANT");
+                    }
                     workers.push(WorkerConfig {
                         name: worker_name(&location.name, tenant, isolate),
                         port: Some(self.port(workers.len())),
@@ -137,14 +149,19 @@ impl Layout {
             compatibility_flags: Vec::new(),
             workers,
         };
-        Lab {
+        let lab = Lab {
             workerd: Workerd::start(&deployment),
             origin,
             kv,
             locations,
             tenants: self.tenants,
             isolates: self.isolates,
+        };
+        for shop in &self.lists {
+            let listed = lab.workers().first().expect("a Worker").ask(&listing_call(shop, true));
+            assert_eq!(listed.status, 200, "{shop}: {}", listed.text());
         }
+        lab
     }
 
     fn port(&self, number: usize) -> u16 {

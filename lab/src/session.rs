@@ -11,6 +11,9 @@ use sha2::Sha256;
 pub const SESSION_SECRET: &str = "session-secret-for-tests-0123456789";
 /// The app for which they are.
 pub const SESSION_AUDIENCE: &str = "app-key-for-tests";
+/// The variables of mode `session`.
+pub(crate) const VARS: [(&str, &str); 3] =
+    [("ACCESS_MODE", "session"), ("SESSION_SECRETS", SESSION_SECRET), ("SESSION_AUDIENCE", SESSION_AUDIENCE)];
 /// A shop of the deployment.
 pub const ANNS: &str = "anns.myshopify.com";
 /// Another one.

@@ -1,4 +1,4 @@
-//! Webhooks as the origin sends them: Standard Webhooks, signed for the lab's tenant.
+//! Webhooks as the origin sends them: Standard Webhooks, signed for any tenant.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,20 +8,19 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::client::Call;
-use crate::harness::TENANT;
 
 /// What signs.
 const SECRET: &[u8] = b"standard-secret-for-tests";
 
-/// The Worker's `WEBHOOKS` that admits what is signed here.
-pub fn setting() -> String {
+/// The Worker's `WEBHOOKS` that admits what is signed here, of these tenants.
+pub fn setting(tenants: &[&str]) -> String {
     let secret = format!("whsec_{}", Base64::encode_string(SECRET));
-    json!({"standard": [{"secret": secret, "tenants": [TENANT]}]}).to_string()
+    json!({"standard": [{"secret": secret, "tenants": tenants}]}).to_string()
 }
 
-/// An event of this type, under this id, sent now.
-pub fn event(id: &str, kind: &str) -> Call {
-    let body = json!({"type": kind, "data": {"shop_domain": TENANT}});
+/// An event of this type in a tenant, under this id, sent now.
+pub fn event(tenant: &str, id: &str, kind: &str) -> Call {
+    let body = json!({"type": kind, "data": {"shop_domain": tenant}});
     signed(id, &body)
 }
 

@@ -51,10 +51,10 @@ const BETWEEN_CHANGES: u64 = 600;
 const LONGEST_WAY: u64 = 120;
 
 /// splitmix64: every seed gives the same choices.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -62,25 +62,25 @@ impl Random {
         (mixed ^ (mixed >> 31)) % end
     }
 
-    fn index(&mut self, length: usize) -> usize {
+    pub fn index(&mut self, length: usize) -> usize {
         usize::try_from(self.below(length as u64)).expect("an index")
     }
 
-    fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
+    pub fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
         &items[self.index(items.len())]
     }
 
     /// One of these, the first ones rather than the last.
-    fn favour<'a, T>(&mut self, items: &'a [T]) -> &'a T {
+    pub fn favour<'a, T>(&mut self, items: &'a [T]) -> &'a T {
         let end = self.index(items.len()) + 1;
         self.pick(&items[..end])
     }
 
-    fn location(&mut self) -> &'static str {
+    pub fn location(&mut self) -> &'static str {
         LOCATIONS[self.index(LOCATIONS.len())]
     }
 
-    fn pause(&mut self, most: u64) {
+    pub fn pause(&mut self, most: u64) {
         std::thread::sleep(Duration::from_millis(self.below(most)));
     }
 }
@@ -311,7 +311,7 @@ fn tags_of(kept: &Kept) -> Vec<&'static str> {
 }
 
 /// Past what the test runner captures, since it is of interest when all is well.
-fn say(text: &str) {
+pub fn say(text: &str) {
     writeln!(io::stderr(), "{text}").expect("standard error is open");
 }
 

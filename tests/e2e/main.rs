@@ -3,6 +3,7 @@
 
 mod attacks;
 mod bench_storm;
+mod bench_verify;
 mod built;
 mod edge_collapse;
 mod edge_crowds;
@@ -46,6 +47,7 @@ mod lab_erase;
 mod lab_everyone;
 mod lab_outbox;
 mod lab_purges;
+mod lab_readers;
 mod lab_storm;
 mod newcomer;
 mod webhook;

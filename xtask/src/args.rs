@@ -1,5 +1,7 @@
 //! The command line: `cargo xtask <task> [flags]`.
 
+use crate::bench::Bench;
+
 /// Shown for `help` and after a mistake.
 pub const USAGE: &str = "\
 usage: cargo xtask <task>
@@ -18,6 +20,7 @@ usage: cargo xtask <task>
   lab [--port <n>] [--kv-lag <ms>]
                         run the Worker as three locations (8790 to 8792) before a reference origin (8793) until Ctrl-C
   bench storm           1,000 orders a minute on the lab while people look at the dashboard; about four minutes
+  bench verify          what it costs to verify who reads, in CPU time of workerd; about a minute
   help                  this text";
 
 /// What is to be done.
@@ -44,8 +47,8 @@ pub enum Task {
     Dev(Dev),
     /// Run the origin and the lab.
     Lab(Lab),
-    /// Run the benchmark of a storm of orders.
-    BenchStorm,
+    /// Run a benchmark.
+    Bench(Bench),
 }
 
 /// How many locations `lab` has.
@@ -226,10 +229,12 @@ fn parse_lab(flags: &[String]) -> Result<Task, String> {
 
 fn parse_bench(words: &[String]) -> Result<Task, String> {
     match words {
-        [] => Err("bench needs the name of a benchmark after it: storm".to_owned()),
-        [name] if name == "storm" => Ok(Task::BenchStorm),
-        [name, flag, ..] if name == "storm" => Err(unknown(flag)),
-        [other, ..] => Err(format!("there is no benchmark `{other}`")),
+        [] => Err("bench needs the name of a benchmark after it: storm or verify".to_owned()),
+        [name, flags @ ..] => match (Bench::named(name), flags) {
+            (Some(bench), []) => Ok(Task::Bench(bench)),
+            (Some(_), [flag, ..]) => Err(unknown(flag)),
+            (None, _) => Err(format!("there is no benchmark `{name}`")),
+        },
     }
 }
 
@@ -319,8 +324,9 @@ mod tests {
 
     #[test]
     fn a_benchmark_is_named() {
-        check("bench storm", Ok(Task::BenchStorm));
-        check("bench", Err("bench needs the name of a benchmark after it: storm"));
+        check("bench storm", Ok(Task::Bench(Bench::Storm)));
+        check("bench verify", Ok(Task::Bench(Bench::Verify)));
+        check("bench", Err("bench needs the name of a benchmark after it: storm or verify"));
         check("bench calm", Err("there is no benchmark `calm`"));
         check("bench storm --quick", Err("there is no flag `--quick` here"));
         check("bench storm --help", Ok(Task::Help));

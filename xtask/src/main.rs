@@ -77,6 +77,6 @@ fn perform(task: &Task) -> Outcome {
         Task::Test { long } => steps::test(&project, long),
         Task::Dev(options) => dev::dev(&project, options),
         Task::Lab(options) => lab::lab(&project, options),
-        Task::BenchStorm => bench::storm(&project),
+        Task::Bench(which) => bench::bench(&project, which),
     }
 }

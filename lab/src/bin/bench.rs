@@ -3,11 +3,14 @@
 use std::process::ExitCode;
 
 use lab::storm::Plan;
+use lab::verify::Rounds;
 
 const HELP: &str = "\
-A storm of orders over three locations, while people look at the dashboard.
-
 Usage: bench storm [--quick]
+       bench verify
+
+  storm     a storm of orders over three locations, while people look at the dashboard
+  verify    what it costs to verify who reads, in CPU time of workerd
 
   --quick   one location for ten seconds
   --help    this text";
@@ -18,6 +21,7 @@ fn main() -> ExitCode {
     match arguments.as_slice() {
         ["storm"] => storm(&[Plan::OPERATORS, Plan::VISITORS]),
         ["storm", "--quick"] => storm(&[Plan::QUICK]),
+        ["verify"] => verify(),
         ["--help" | "-h"] => {
             println!("{HELP}");
             ExitCode::SUCCESS
@@ -41,4 +45,14 @@ fn storm(plans: &[Plan]) -> ExitCode {
         }
     }
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn verify() -> ExitCode {
+    let report = Rounds::ORDINARY.run();
+    println!("{report}");
+    let failure = report.failure();
+    if let Some(failure) = &failure {
+        eprintln!("bench: {failure}");
+    }
+    if failure.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

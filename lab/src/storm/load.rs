@@ -12,6 +12,7 @@ use super::schedule::{Due, What};
 use crate::cache_status::{CacheStatus, parse};
 use crate::client::{Call, Response};
 use crate::gate::lock;
+use crate::harness::TENANT;
 use crate::stored::Kept;
 use crate::{At, Lab, webhook};
 
@@ -103,7 +104,7 @@ impl<'a> Client<'a> {
         let at = self.locations[due.location];
         match due.what {
             What::Event(number) => {
-                let answer = at.ask(&webhook::event(&format!("storm-{number}"), super::EVENT));
+                let answer = at.ask(&webhook::event(TENANT, &format!("storm-{number}"), super::EVENT));
                 let receipt = Receipt::read(&answer.json());
                 lock(load).told.push(Told { status: answer.status, took: answer.ended - answer.started, receipt });
             }

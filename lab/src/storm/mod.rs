@@ -16,7 +16,7 @@ use serde_json::json;
 pub use report::Report;
 
 use crate::client::Call;
-use crate::harness::wait_until;
+use crate::harness::{TENANT, wait_until};
 use crate::origin::{Answer, Wait};
 use crate::stored::{Kept, all_kept};
 use crate::stores::Op;
@@ -96,7 +96,7 @@ impl Plan {
     /// Runs it in a lab of its own, whose caches are warm when it begins.
     pub fn run(&self) -> Report {
         let figures = figures();
-        let lab = Layout::new().locations(self.locations).var("WEBHOOKS", &webhook::setting()).start();
+        let lab = Layout::new().locations(self.locations).var("WEBHOOKS", &webhook::setting(&[TENANT])).start();
         for figure in &figures {
             lab.origin().script(&figure.target, |_, _| figure_now());
         }
