@@ -7,6 +7,7 @@
 mod admin;
 mod authorization;
 mod content;
+mod fields;
 mod fixtures;
 mod key;
 mod login;
