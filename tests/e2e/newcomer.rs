@@ -223,7 +223,7 @@ fn a_newcomer_reads_by_session_and_sees_one_shop_at_a_time() {
         let minted = Call::get(format!("/dev/session-token?shop={shop}")).send(dev.origin).expect("an answer").json();
         format!("Bearer {}", minted["token"].as_str().expect("a token"))
     };
-    let tile = |shop: &str| dev.send(&Call::get(SALES).field("Authorization", &token(shop)));
+    let tile = |shop: &str| dev.send(&Call::get(SALES).field("Authorization", token(shop)));
     let mine = tile(first);
     assert_eq!(mine.field("Cache-Control"), Some("private, max-age=0"));
     assert_eq!(mine.field("Vary"), Some("authorization"));
@@ -247,7 +247,7 @@ fn a_newcomer_reads_by_session_and_sees_one_shop_at_a_time() {
     }
     assert_eq!(Call::get("/api/public/status").send(dev.edge).expect("an answer").status, 200);
     let body = format!(r#"{{"url":"{SALES}"}}"#);
-    let refresh = Call::new("POST", "/cache/refresh").field("Authorization", &token(first)).body(body);
+    let refresh = Call::new("POST", "/cache/refresh").field("Authorization", token(first)).body(body);
     assert_eq!(dev.send(&refresh).json()["refreshed"], true);
     assert_eq!(dev.send(&refresh).json()["refreshed"], false);
     dev.interrupt();

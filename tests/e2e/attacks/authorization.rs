@@ -29,6 +29,7 @@ const CASES: &[Case] = &[
     ("B47", two_readers_of_one_browser),
     ("B48", roles),
     ("B50", positions_of_another_shop),
+    ("B66", a_route_that_is_open),
 ];
 
 #[test]
@@ -346,4 +347,23 @@ fn positions_of_another_shop(stage: &Stage) {
     let receipt = edge.order(OPERATOR_TOKEN, &json!({"mode": "soft", "tenant": ANNS, "routes": ["segments"]}));
     let token = receipt["token"].as_str().expect("a token");
     edge.send(&by(BENS, SALES).field("X-Newer-Than", token)).expect(200).hit().origin_requests(0);
+}
+
+/// Where the edge lets everybody through, it vouches for nobody.
+fn a_route_that_is_open(stage: &Stage) {
+    let edge = stage.session();
+    let target = "/api/public/status";
+    let claimed =
+        |call: Call| call.field("X-Shop-Domain", ANNS).field("Edge-Secret", EVIL).field("X-Edge-Role", "owner");
+    for call in [Call::get(target), by(ANNS, target)] {
+        let before = edge.origin.total();
+        edge.send(&claimed(call)).expect(200).stored(false).origin_requests(1);
+        let request = &edge.origin.all_requests()[before];
+        for name in ["X-Shop-Domain", "Edge-Secret", "X-Edge-Role"] {
+            assert!(!request.fields.has(name), "{name}: {request:?}");
+        }
+    }
+    for near in ["/api/public/status/", "/api/public/status.css", "/api/public/", "/api/public/status;x"] {
+        is_nobody(edge, &claimed(Call::get(near)));
+    }
 }

@@ -7,6 +7,7 @@
 mod admin;
 mod authorization;
 mod content;
+mod fields;
 mod fixtures;
 mod key;
 mod login;
@@ -16,6 +17,7 @@ mod stage;
 mod unkeyed;
 
 use std::any::Any;
+use std::fmt::Write as _;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -47,7 +49,7 @@ fn run(section: &str, cases: &[Case]) {
                 format!("FAILED: {}", sentence(&*panic))
             }
         };
-        verdicts.push_str(&format!("{number} {verdict}\n"));
+        let _infallible = writeln!(verdicts, "{number} {verdict}");
     }
     drop(stage);
     let folder = root().join("target/verdicts");

@@ -22,13 +22,13 @@ const CASES: &[Case] = &[
     ("A53", |stage| is_refused(stage, &["/api/./dashboard/tiles/sales-pulse", "/api/%2e/dashboard/tiles/sales-pulse"])),
     ("A55", |stage| is_passed_on(stage, &["/api/dashboard/tiles/sales-pulse/"])),
     ("A56", |stage| {
-        is_refused(stage, &["/api\\dashboard\\tiles\\sales-pulse", "/api/dashboard%5ctiles%5csales-pulse"])
+        is_refused(stage, &["/api\\dashboard\\tiles\\sales-pulse", "/api/dashboard%5ctiles%5csales-pulse"]);
     }),
     ("A58", |stage| {
-        is_passed_on(stage, &["/api/dashboard/tiles/sales-pulse.json", "/api/dashboard/tiles/sales-pulse.css"])
+        is_passed_on(stage, &["/api/dashboard/tiles/sales-pulse.json", "/api/dashboard/tiles/sales-pulse.css"]);
     }),
     ("A59", |stage| {
-        is_passed_on(stage, &["/api/dashboard/tiles/sales-pulse%20", "/api/dashboard/tiles/%20sales-pulse"])
+        is_passed_on(stage, &["/api/dashboard/tiles/sales-pulse%20", "/api/dashboard/tiles/%20sales-pulse"]);
     }),
     ("A60", well_known_names),
     ("A61", live_routes_with_a_suffix),

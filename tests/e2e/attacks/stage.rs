@@ -192,3 +192,13 @@ pub fn passed_on(edge: &Edge, call: &Call) -> Recorded {
     edge.send(call).expect(200).stored(false).origin_requests(1);
     edge.origin.all_requests().pop().expect("the origin was asked")
 }
+
+/// On a route that is passed on, none of these reaches the origin as it was sent.
+#[track_caller]
+pub fn reach_no_origin(stage: &Stage, fields: &[(&str, &str)]) {
+    let edge = stage.open();
+    for (name, value) in fields {
+        let passed = passed_on(edge, &Call::get(LIVE).field(name, value));
+        assert!(!passed.fields.all(name).contains(value), "{name} reached the origin: {:?}", passed.fields);
+    }
+}
