@@ -1,4 +1,7 @@
-//! A small seeded generator, and how many cases a property is tried with.
+//! A small seeded generator, properties of random values, and how many cases each is tried with.
+
+use proptest::strategy::Strategy;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 
 /// splitmix64: every seed gives the same choices on every machine.
 pub struct Random(u64);
@@ -35,4 +38,16 @@ impl Random {
 pub fn cases(ordinary: u64) -> std::ops::Range<u64> {
     let long = std::env::var("HOTROD_LONG").is_ok_and(|value| value == "1");
     0..if long { ordinary * 20 } else { ordinary }
+}
+
+/// Tries a property with `ordinary` values, or twenty times as many, the same on every machine. Of what breaks it, the
+/// least is shown.
+#[track_caller]
+pub fn hold<S: Strategy>(ordinary: u32, values: S, property: impl Fn(S::Value) -> Result<(), TestCaseError>) {
+    let cases = u32::try_from(cases(ordinary.into()).end).expect("not that many");
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::XorShift));
+    if let Err(broken) = runner.run(&values, property) {
+        panic!("{broken}");
+    }
 }
