@@ -1,6 +1,7 @@
 //! Properties of readers: whatever they send and whoever they are, in every mode and role, each sees what is theirs.
 
 mod credentials;
+mod neighbours;
 
 use crate::client::{Seen, ask};
 use crate::fakes::{Asking, Location, World};
@@ -156,7 +157,7 @@ fn request(path: &'static str) -> impl Strategy<Value = Asking> {
         "x-shop-domain",
         "x-tenant",
     ];
-    const VALUES: &[&str] = &[JUNK, "owner", "other.test", "*", "https://admin.test"];
+    const VALUES: &[&str] = &[JUNK, "owner", "shop.test", "other.test", "*", "https://admin.test"];
     let pairs: &[&str] = match path {
         "/api/dashboard/trends/revenue" => &["days=30", "days=90", "utm_source=evil-marker", "_=1"],
         _ if path.starts_with("/api/for-roles/") => {

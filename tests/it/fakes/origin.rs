@@ -34,6 +34,12 @@ impl Asked {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.lines.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
+
+    fn echo(&self) -> Vec<u8> {
+        let lines: Vec<_> = self.lines.iter().filter(|(name, _)| name != "x-request-id").collect();
+        let data = json!({ "method": self.method, "url": self.url, "lines": lines });
+        json!({ "status": "ok", "success": true, "data": data }).to_string().into_bytes()
+    }
 }
 
 /// An answer in place of the usual one.
@@ -51,6 +57,8 @@ pub struct Script {
     pub fault: Cell<OriginFault>,
     /// For every path, until it is taken away.
     pub scripted: RefCell<Option<Scripted>>,
+    /// Whether the usual body says all that the origin was asked, but for the request id.
+    pub echoes: Cell<bool>,
     /// Between a request and its answer, in milliseconds.
     pub takes: Cell<u64>,
     asked: RefCell<Vec<Asked>>,
@@ -108,7 +116,8 @@ impl FakeOrigin {
             lines: vec![("content-type".to_string(), "application/json".to_string())],
             body: None,
         });
-        let bytes = body.unwrap_or_else(|| Script::body(serial, &asked.url)).into();
+        let usual = || if script.echoes.get() { asked.echo() } else { Script::body(serial, &asked.url) };
+        let bytes = body.unwrap_or_else(usual).into();
         Ok(FakeResponse { status, lines, body: Bytes { bytes, cut: fault == OriginFault::Cut } })
     }
 }
