@@ -5,7 +5,7 @@
 use super::{Count, Mode, deployment, request};
 use crate::client::ask;
 use crate::fakes::{Asking, Location, World};
-use crate::random::hold;
+use crate::random::{cases, hold};
 use crate::signing::{SHOP, Token, assertion, session};
 use proptest::collection::vec;
 use proptest::option;
@@ -155,6 +155,7 @@ fn with(request: Asking, (fields, _): &Credential) -> Asking {
     fields.iter().fold(request, |request, (name, value)| request.with(name, value))
 }
 
+/// In rounds of twenty attacks on average: 5,000, or half a million with `HOTROD_LONG=1`.
 fn neighbours(mode: Mode, paths: &'static [&'static str]) {
     let deployed = || -> Rc<Location> {
         let world = World::new();
@@ -169,7 +170,8 @@ fn neighbours(mode: Mode, paths: &'static [&'static str]) {
     let ours = format!(r#"["x-shop-domain","{SHOP}"]"#);
     assert!(expected.iter().all(|(_, body)| String::from_utf8_lossy(body).contains(&ours)));
     let (attacks, filled, refused) = (Count::default(), Count::default(), Count::default());
-    hold(500, vec(attack(paths), 1..40), |round| {
+    let rounds = if cases(1).end == 1 { 250 } else { 1_250 };
+    hold(rounds, vec(attack(paths), 1..40), |round| {
         let location = deployed();
         for Attack { before, path, request, by } in round {
             if let Some(purge) = prepare(&location, before) {
@@ -192,10 +194,16 @@ fn neighbours(mode: Mode, paths: &'static [&'static str]) {
         }
         Ok(())
     });
-    attacks.at_least(9_000);
+    println!(
+        "{} attacks, {} of them filled the store, {} were refused",
+        attacks.0.get(),
+        filled.0.get(),
+        refused.0.get()
+    );
+    attacks.at_least(4_500);
     // What the attacker's request had put into the store, for one.
     filled.at_least(200);
-    refused.at_least(2_000);
+    refused.at_least(1_000);
 }
 
 #[test]
