@@ -2,6 +2,8 @@
 
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+use std::cell::Cell;
+use std::ops::Range;
 
 /// splitmix64: every seed gives the same choices on every machine.
 pub struct Random(u64);
@@ -34,20 +36,39 @@ impl Random {
     }
 }
 
-/// How many cases: `ordinary`, or twenty times as many with `HOTROD_LONG=1`.
-pub fn cases(ordinary: u64) -> std::ops::Range<u64> {
-    let long = std::env::var("HOTROD_LONG").is_ok_and(|value| value == "1");
-    0..if long { ordinary * 20 } else { ordinary }
+/// Whether there is time for more cases: `HOTROD_LONG=1`.
+pub fn is_long() -> bool {
+    std::env::var("HOTROD_LONG").is_ok_and(|value| value == "1")
 }
 
-/// Tries a property with `ordinary` values, or twenty times as many, the same on every machine. Of what breaks it, the
-/// least is shown.
+/// How many cases: `ordinary`, or twenty times as many.
+pub fn cases(ordinary: u64) -> Range<u64> {
+    0..if is_long() { ordinary * 20 } else { ordinary }
+}
+
+/// Tries a property with as many values as there are cases, the same on every machine. Of what breaks it, the least is
+/// shown.
 #[track_caller]
-pub fn hold<S: Strategy>(ordinary: u32, values: S, property: impl Fn(S::Value) -> Result<(), TestCaseError>) {
-    let cases = u32::try_from(cases(ordinary.into()).end).expect("not that many");
+pub fn hold<S: Strategy>(cases: Range<u64>, values: S, property: impl Fn(S::Value) -> Result<(), TestCaseError>) {
+    let cases = u32::try_from(cases.end).expect("not that many");
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::XorShift));
     if let Err(broken) = runner.run(&values, property) {
         panic!("{broken}");
+    }
+}
+
+/// Counts how often a property meant something.
+#[derive(Default)]
+pub struct Count(Cell<usize>);
+
+impl Count {
+    pub fn one(&self) {
+        self.0.set(self.0.get() + 1);
+    }
+
+    #[track_caller]
+    pub fn at_least(&self, times: usize) {
+        assert!(self.0.get() >= times, "{} times: too few to mean anything", self.0.get());
     }
 }

@@ -5,7 +5,7 @@ mod neighbours;
 
 use crate::client::{Seen, ask};
 use crate::fakes::{Asking, Location, World};
-use crate::random::hold;
+use crate::random::{Count, cases, hold};
 use crate::signing::{AUDIENCE, TEAM, Token, assertion, session};
 use hotrod_edge::classify::{Classified, classify};
 use hotrod_edge::key::{CacheKey, Tenant};
@@ -15,7 +15,7 @@ use lab::issuer::key_set;
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_assume, prop_oneof};
 use proptest::sample::{Index, select, subsequence};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -205,21 +205,6 @@ fn traced(reader: &Reader, request: &Asking) -> Traced {
     Traced { seen, key: location.edge.keys().pop(), origin }
 }
 
-/// Counts how often a property meant something.
-#[derive(Default)]
-struct Count(Cell<usize>);
-
-impl Count {
-    fn one(&self) {
-        self.0.set(self.0.get() + 1);
-    }
-
-    #[track_caller]
-    fn at_least(&self, times: usize) {
-        assert!(self.0.get() >= times, "{} times: too few to mean anything", self.0.get());
-    }
-}
-
 #[test]
 fn in_any_mode_and_role_equal_keys_send_equal_bytes_and_other_keys_other_bytes() {
     let (equal, in_roles, other) = (Count::default(), Count::default(), Count::default());
@@ -231,7 +216,7 @@ fn in_any_mode_and_role_equal_keys_send_equal_bytes_and_other_keys_other_bytes()
             ((reader, request), (other, another))
         })
     });
-    hold(1_200, prop_oneof![1 => (asked(), asked()), 4 => alike], |(one, another)| {
+    hold(cases(1_200), prop_oneof![1 => (asked(), asked()), 4 => alike], |(one, another)| {
         let [one, another] = [one, another].map(|(reader, request)| traced(&reader, &request));
         if one.key.is_none() || another.key.is_none() {
             return Ok(());
@@ -252,7 +237,7 @@ fn in_any_mode_and_role_equal_keys_send_equal_bytes_and_other_keys_other_bytes()
 #[test]
 fn the_origin_hears_of_the_reader_by_what_the_edge_vouches_for_and_by_nothing_else() {
     let count = Count::default();
-    hold(1_000, (reader(), select(PATHS).prop_flat_map(request)), |(reader, request)| {
+    hold(cases(1_000), (reader(), select(PATHS).prop_flat_map(request)), |(reader, request)| {
         let Traced { seen, key: Some(key), origin: Some((sent, lines)) } = traced(&reader, &request) else {
             return Ok(());
         };
@@ -298,7 +283,7 @@ fn tenants() -> impl Strategy<Value = (Tenant, Tenant)> {
 fn no_name_of_a_tenants_entry_is_one_of_another_tenant() {
     let rules = rules();
     let asked = (select(PATHS), 1..99_u8, "[a-z0-9.~_-]{1,8}", select(&[None, Some("owner"), Some("clerk")][..]));
-    hold(2_000, (tenants(), asked.clone(), asked), |((one, another), its, other)| {
+    hold(cases(2_000), (tenants(), asked.clone(), asked), |((one, another), its, other)| {
         let name = |tenant: &Tenant, (path, n, word, role): (&str, u8, String, Option<&str>)| {
             let url = format!("https://dash.test{path}?n={n}&word={word}");
             let url = if path.starts_with("/api/for-roles") { url } else { format!("https://dash.test{path}") };

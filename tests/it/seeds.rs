@@ -69,7 +69,9 @@ fn every_target_has_seeds_and_all_seeds_have_a_target() {
 #[test]
 fn every_seed_holds() {
     for target in &TARGETS {
-        seeds(target).iter().for_each(|(_, seed)| check(target, seed));
+        for (_, seed) in seeds(target) {
+            check(target, &seed);
+        }
     }
 }
 

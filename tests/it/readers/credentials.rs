@@ -1,9 +1,9 @@
 //! Credentials of any kind: what a listed key or secret signed says who is asking, and nothing else does.
 
-use super::{Count, Mode, deployment};
+use super::{Mode, deployment};
 use crate::client::{Seen, ask};
 use crate::fakes::{Asking, Location, World};
-use crate::random::hold;
+use crate::random::{Count, cases, hold};
 use crate::signing::{AUDIENCE, SHOP, TEAM, Token, assertion, by_hmac, by_rsa, session};
 use lab::issuer::test_key;
 use proptest::prelude::{Just, Strategy, TestCaseError, any, prop_assert_eq, prop_oneof};
@@ -104,7 +104,7 @@ fn a_session_token_speaks_for_its_shop_if_all_of_it_is_right_and_else_for_nobody
     let scheme = either(texts(&["Bearer ", "bearer ", "BEARER  "]), texts(&["", "Basic ", "Bearer", "Bearer x "]));
     let count = Count::default();
     let claims = (shop(), issuer, dest, audience(AUDIENCE), times());
-    hold(1_500, (header, secret, claims, scheme), |(header, secret, claims, scheme)| {
+    hold(cases(1_500), (header, secret, claims, scheme), |(header, secret, claims, scheme)| {
         let (shop, issuer, dest, audience, ((begin, end), in_time)) = claims;
         let named = |text: &str| text.replace("SHOP", &shop.0);
         let claims = json!({
@@ -149,7 +149,7 @@ fn an_assertion_speaks_for_its_shop_if_all_of_it_is_right_and_else_for_nobody() 
     let team = either(texts(&[TEAM]), texts(&["https://evil.test", "https://team.test/", ""]));
     let count = Count::default();
     hold(
-        300,
+        cases(300),
         (header, signer, shop(), team, audience("the-tag"), times()),
         |(header, signer, shop, team, aud, time)| {
             let ((begin, end), in_time) = time;
@@ -213,13 +213,13 @@ fn changed(good: &str, other: &str, change: Change, at: Index) -> String {
 }
 
 /// Asks with good credentials first, so that they are remembered, and then with what is nearly one of them.
-fn refuses(ordinary: u32, location: &Rc<Location>, good: &[String; 2], with: impl Fn(&str) -> Asking) {
+fn refuses(ordinary: u64, location: &Rc<Location>, good: &[String; 2], with: impl Fn(&str) -> Asking) {
     for good in good {
         assert_eq!(ask(location, with(good)).status, 200);
     }
     let refused = ask(location, with("")).body;
     let count = Count::default();
-    hold(ordinary, (any::<bool>(), change()), |(first, (change, at))| {
+    hold(cases(ordinary), (any::<bool>(), change()), |(first, (change, at))| {
         let [one, other] = good;
         let text = if first { changed(one, other, change, at) } else { changed(other, one, change, at) };
         if good.iter().any(|good| good == text.trim()) {

@@ -2,10 +2,10 @@
 //! is answered with one and the same body, from store as well as anew, and nobody but its tenant's readers is answered
 //! with its data. The origin answers with all that it was asked.
 
-use super::{Count, Mode, deployment, request};
+use super::{Mode, deployment, request};
 use crate::client::ask;
 use crate::fakes::{Asking, Location, World};
-use crate::random::{cases, hold};
+use crate::random::{Count, hold, is_long};
 use crate::signing::{SHOP, Token, assertion, session};
 use proptest::collection::vec;
 use proptest::option;
@@ -170,8 +170,8 @@ fn neighbours(mode: Mode, paths: &'static [&'static str]) {
     let ours = format!(r#"["x-shop-domain","{SHOP}"]"#);
     assert!(expected.iter().all(|(_, body)| String::from_utf8_lossy(body).contains(&ours)));
     let (attacks, filled, refused) = (Count::default(), Count::default(), Count::default());
-    let rounds = if cases(1).end == 1 { 250 } else { 1_250 };
-    hold(rounds, vec(attack(paths), 1..40), |round| {
+    let rounds = if is_long() { 25_000 } else { 250 };
+    hold(0..rounds, vec(attack(paths), 1..40), |round| {
         let location = deployed();
         for Attack { before, path, request, by } in round {
             if let Some(purge) = prepare(&location, before) {
@@ -194,12 +194,6 @@ fn neighbours(mode: Mode, paths: &'static [&'static str]) {
         }
         Ok(())
     });
-    println!(
-        "{} attacks, {} of them filled the store, {} were refused",
-        attacks.0.get(),
-        filled.0.get(),
-        refused.0.get()
-    );
     attacks.at_least(4_500);
     // What the attacker's request had put into the store, for one.
     filled.at_least(200);
