@@ -15,6 +15,7 @@ mod orders;
 mod promises;
 mod purges;
 mod random;
+mod readers;
 mod refused_purges;
 mod requests;
 mod rules;

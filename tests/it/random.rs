@@ -2,6 +2,7 @@
 
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+use std::cell::Cell;
 use std::ops::Range;
 
 /// splitmix64: every seed gives the same choices on every machine.
@@ -54,5 +55,20 @@ pub fn hold<S: Strategy>(cases: Range<u64>, values: S, property: impl Fn(S::Valu
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::XorShift));
     if let Err(broken) = runner.run(&values, property) {
         panic!("{broken}");
+    }
+}
+
+/// Counts how often a property meant something.
+#[derive(Default)]
+pub struct Count(Cell<usize>);
+
+impl Count {
+    pub fn one(&self) {
+        self.0.set(self.0.get() + 1);
+    }
+
+    #[track_caller]
+    pub fn at_least(&self, times: usize) {
+        assert!(self.0.get() >= times, "{} times: too few to mean anything", self.0.get());
     }
 }

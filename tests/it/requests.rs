@@ -5,7 +5,7 @@ mod poisoning;
 
 use crate::client::ask;
 use crate::fakes::{Asking, Location, Scripted, World};
-use crate::random::{cases, hold};
+use crate::random::{Count, cases, hold};
 use crate::signing::{AUDIENCE, Token, session};
 use crate::table::entries;
 use hostile::{field_name, junk, manner, path, request, text};
@@ -14,7 +14,6 @@ use hotrod_edge::rules::Rules;
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, prop_assert, prop_assert_eq, prop_oneof};
 use proptest::sample::select;
-use std::cell::Cell;
 use std::rc::Rc;
 
 /// What a client's junk, or the origin's, says wherever it arrives.
@@ -61,21 +60,6 @@ fn traced(location: &Rc<Location>, request: Asking) -> Traced {
 /// By whoever reaches the Worker, in an empty world.
 fn alone(request: &Asking) -> Traced {
     traced(&Location::with(&World::new(), "shop.test", Some(rules())), request.clone())
-}
-
-/// Counts how often a property meant something.
-#[derive(Default)]
-struct Count(Cell<usize>);
-
-impl Count {
-    fn one(&self) {
-        self.0.set(self.0.get() + 1);
-    }
-
-    #[track_caller]
-    fn at_least(&self, times: usize) {
-        assert!(self.0.get() >= times, "{} times: too few to mean anything", self.0.get());
-    }
 }
 
 #[test]

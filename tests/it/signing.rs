@@ -51,31 +51,45 @@ impl Token {
     fn audience(&self, usual: &str) -> String {
         if self.audience.is_empty() { usual.into() } else { self.audience.clone() }
     }
+}
 
-    fn parts(&self, claims: &Value) -> String {
-        let part = |text: &str| Base64UrlUnpadded::encode_string(text.as_bytes());
-        format!("{}.{}", part(&self.header), part(&claims.to_string()))
-    }
+/// What of a token is signed.
+fn parts(header: &str, claims: &Value) -> String {
+    let part = |text: &str| Base64UrlUnpadded::encode_string(text.as_bytes());
+    format!("{}.{}", part(header), part(&claims.to_string()))
+}
+
+/// A token with this header and these claims, by HMAC with SHA-256 whatever the header says.
+pub fn by_hmac(header: &str, claims: &Value, secret: &[u8]) -> String {
+    let signed = parts(header, claims);
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("a key of any length");
+    mac.update(signed.as_bytes());
+    format!("{signed}.{}", Base64UrlUnpadded::encode_string(&mac.finalize().into_bytes()))
+}
+
+/// The same, by RSA with SHA-256.
+pub fn by_rsa(header: &str, claims: &Value, key: &str) -> String {
+    let signed = parts(header, claims);
+    let signature = test_key(key).sign(signed.as_bytes());
+    format!("{signed}.{}", Base64UrlUnpadded::encode_string(&signature))
 }
 
 /// A session token.
 pub fn session(token: &Token) -> String {
-    let signed = token.parts(&json!({
+    let claims = json!({
         "iss": token.issuer, "dest": format!("https://{}", token.shop), "aud": token.audience(AUDIENCE), "sub": token.user,
         "exp": token.expires, "nbf": token.not_before, "iat": token.not_before, "jti": "j", "sid": "s",
-    }));
-    let mut mac = Hmac::<Sha256>::new_from_slice(token.secret.as_bytes()).expect("a key of any length");
-    mac.update(signed.as_bytes());
-    format!("{signed}.{}", Base64UrlUnpadded::encode_string(&mac.finalize().into_bytes()))
+    });
+    by_hmac(&token.header, &claims, token.secret.as_bytes())
 }
 
 /// An assertion.
 pub fn assertion(token: &Token) -> String {
     let role: Value = serde_json::from_str(&token.role).expect("JSON");
-    let signed = token.parts(&json!({
+    let claims = json!({
         "iss": token.team, "aud": [token.audience("the-tag")], "sub": token.user, "exp": token.expires + 120,
         "nbf": token.not_before, "iat": token.not_before, "type": "app", "email": "ann@shop.test",
         "custom": { "shop": token.shop, "role": role },
-    }));
-    format!("{signed}.{}", Base64UrlUnpadded::encode_string(&test_key(token.key).sign(signed.as_bytes())))
+    });
+    by_rsa(&token.header, &claims, token.key)
 }

@@ -2,10 +2,10 @@
 //! with one and the same body, from store as well as anew. The origin answers with all that it was asked.
 
 use super::hostile::{request, stored_paths};
-use super::{Count, by, rules, with_sessions};
+use super::{by, rules, with_sessions};
 use crate::client::{Seen, ask};
 use crate::fakes::{Asking, Location, World};
-use crate::random::{hold, is_long};
+use crate::random::{Count, hold, is_long};
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any, prop_assert_eq};
 use proptest::sample::{Index, select};
