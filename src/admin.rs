@@ -179,7 +179,7 @@ async fn listing_call<P: Ports>(ports: &P, request: P::Request) -> Result<Made<P
     })?;
     // Here it is in force at once, elsewhere when what is known there is asked for again.
     let listing = if is_listed { Listing::Listed } else { Listing::NotListed };
-    ports.admissions().keep_listing(tenant, KnownListing { listing, until: ports.now() });
+    ports.admissions().keep_listing(tenant, KnownListing { listing, asked_at: ports.now(), until: ports.now() });
     Ok(Made::own(200, JSON, json!({ "tenant": tenant.as_str(), "listed": is_listed }).to_string(), false))
 }
 
@@ -189,6 +189,9 @@ async fn receipt_call<P: Ports>(ports: &P, caller: &Caller, id: &str, head: bool
     // It begins with the name of the ledger that has it; that of all tenants has none.
     let ledger = id.split_once('~').map(|(ledger, _)| ledger).ok_or_else(none)?;
     let tenant = if ledger.is_empty() { None } else { Some(Tenant::new(ledger).ok_or_else(none)?) };
+    if tenant.is_none() && !caller.is_operator {
+        caller.reaches_all().map_err(|sentence| Problem::new(Kind::Forbidden, sentence))?;
+    }
     if let Some(tenant) = &tenant {
         if ports.config().access.only_tenant().is_some_and(|only| only != tenant) {
             return Err(none());

@@ -111,7 +111,9 @@ pub fn classify<'r>(rules: &'r Rules, method: &str, target: &Target<'_>) -> Clas
         _ => {}
     }
     let Some((route, in_path)) = rules.routes.iter().find_map(|route| Some((route, matches(route, target)?))) else {
-        return Classified::Forward(Lane::Unlisted);
+        // Many servers take it for the route. What that one is asked for by its readers alone, this must not open.
+        let is_near = rules.routes.iter().any(|route| !route.roles.is_empty() && is_near(route, target));
+        return if is_near { Classified::NotFound } else { Classified::Forward(Lane::Unlisted) };
     };
     match &route.disposition {
         Disposition::Live => Classified::Forward(Lane::Live(route)),
@@ -158,6 +160,23 @@ fn matches(route: &Route, target: &Target<'_>) -> Option<Vec<(Text, String)>> {
         }
     }
     asked.next().is_none().then_some(in_path)
+}
+
+/// Whether a lenient server might take a path for that of a route: in another case, with a slash, a parameter or an
+/// ending behind it.
+fn is_near(route: &Route, target: &Target<'_>) -> bool {
+    let stem = |text: &str| {
+        let plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
+        text.split(|character| !plain(character)).next().unwrap_or_default().to_ascii_lowercase()
+    };
+    let mut asked = target.segments().filter(|segment| !segment.is_empty());
+    let near = |segment: &Segment| {
+        asked.next().is_some_and(|text| match segment {
+            Segment::Literal(literal) => stem(text) == stem(literal),
+            Segment::Parameter { .. } => true,
+        })
+    };
+    route.path.iter().all(near) && asked.next().is_none()
 }
 
 /// Takes a query apart, once: its nominated parameters, and whether it says `nocache=true`. Nothing is decoded:

@@ -95,13 +95,10 @@ impl Config {
             ),
             "access" => Access::Assertion(
                 Assertions::read(
-                    origin(
-                        &variable(
-                            setting::ACCESS_TEAM,
-                            "the team's address, such as \"https://team.cloudflareaccess.com\",",
-                        )?,
+                    team(&variable(
                         setting::ACCESS_TEAM,
-                    )?,
+                        "the team's address, such as \"https://team.cloudflareaccess.com\",",
+                    )?)?,
                     &variable(setting::ACCESS_AUDIENCE, "the tag of the application")?,
                     &variable(setting::ACCESS_TENANTS, "by which claim a tenant is known, as JSON,")?,
                 )
@@ -183,6 +180,16 @@ fn hosts(text: &str) -> Result<Vec<String>, Misconfigured> {
         )));
     }
     Ok(hosts)
+}
+
+/// The team's address. Whoever stands between could sign anything, so it is https, but on this machine.
+fn team(text: &str) -> Result<String, Misconfigured> {
+    let team = origin(text, setting::ACCESS_TEAM)?;
+    let local = ["http://127.0.0.1:", "http://localhost:"].iter().any(|local| team.starts_with(local));
+    if team.starts_with("https://") || local {
+        return Ok(team);
+    }
+    Err(Misconfigured(format!("{} must begin with https://: its keys decide who gets in.", setting::ACCESS_TEAM)))
 }
 
 /// Origins as browsers write them: scheme, host in lower case, and a port that is not the scheme's own.

@@ -1,8 +1,8 @@
 //! Pages of other origins: which may read what the edge answers (the Fetch standard's CORS protocol), and which may
 //! write at all.
 //!
-//! The deployment lists them, and the edge answers for them itself: what the origin says about it is taken out, and
-//! what is stored says nothing about it.
+//! Where the deployment lists any, the edge answers for them itself: what the origin says about it is taken out. What is
+//! stored says nothing about it.
 
 use crate::answer::{Answer, Made};
 use crate::config::Config;
@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 const ALLOWED_FIELDS: &str = "Authorization, Content-Type, If-None-Match, X-Newer-Than";
 const ALLOWED_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 /// What a page may read of an answer besides what it always may.
-const EXPOSED_FIELDS: &str = "Age, Cache-Status, Epoch-Token, ETag, Retry-After, X-Request-Id";
+const EXPOSED_FIELDS: &str = "Age, Cache-Status, Epoch-Token, ETag, Retry-After, WWW-Authenticate, X-Request-Id, X-Shopify-Retry-Invalid-Session-Request";
 /// For so long a browser need not ask again, in seconds.
 const MAX_AGE: &str = "600";
 
@@ -127,11 +127,8 @@ impl Edits {
 /// Whether a request comes from a page of another origin that is not listed. A browser says so itself, and sends the
 /// login's cookie all the same: such a page may not write, nor open a WebSocket.
 #[must_use]
-pub fn is_foreign<R: Request>(config: &Config, target: &Target<'_>, request: &R) -> bool {
+pub fn is_foreign<R: Request>(config: &Config, request: &R) -> bool {
     let Some(origin) = request.header(field::ORIGIN) else { return false };
-    let own = origin.split_once("://").is_some_and(|(_, authority)| {
-        let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
-        host.eq_ignore_ascii_case(target.host)
-    });
+    let own = request.url().strip_prefix(&origin).is_some_and(|rest| rest.starts_with('/'));
     !own && !config.cors_origins.contains(&origin)
 }

@@ -43,7 +43,7 @@ pub fn guard<P: Ports>(
     }
     // A login's cookie comes along whoever makes the browser send it.
     let is_safe = matches!(request.method(), "GET" | "HEAD" | "OPTIONS") && request.header(field::UPGRADE).is_none();
-    if !ports.config().access.is_public() && !is_safe && is_foreign(ports.config(), target, request) {
+    if !ports.config().access.is_public() && !is_safe && is_foreign(ports.config(), request) {
         return Err(Problem::new(
             Kind::Forbidden,
             "A page of this origin may not write here: CORS_ORIGINS lists those that may.",

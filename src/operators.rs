@@ -85,6 +85,17 @@ impl Caller {
         Err(format!("Tenant `{}` is outside the scope of this token.", tenant.as_str()))
     }
 
+    /// Whether the token is for all tenants at once.
+    ///
+    /// # Errors
+    /// It is not, in a sentence.
+    pub fn reaches_all(&self) -> Result<(), String> {
+        if self.everything {
+            return Ok(());
+        }
+        Err("A purge of all tenants is outside the scope of this token: it needs `everything`.".into())
+    }
+
     /// Whether a purge lies within the scope of the token.
     ///
     /// # Errors
@@ -95,10 +106,7 @@ impl Caller {
         }
         match &requested.tenants {
             Tenants::One(tenant) => self.reaches(tenant)?,
-            Tenants::All if self.everything => {}
-            Tenants::All => {
-                return Err("A purge of all tenants is outside the scope of this token: it needs `everything`.".into());
-            }
+            Tenants::All => self.reaches_all()?,
         }
         let Among::These(_) = &self.classes else { return Ok(()) };
         if requested.scopes.iter().any(|scope| class(rules, scope).is_none()) {

@@ -136,6 +136,13 @@ async fn path<P: Ports>(ports: &P, request: P::Request, sharing: Option<&Sharing
             };
             let url = format!("{}{}", ports.config().origin, target.without_own_parameter());
             let write = Write::begin(ports.rules(), lane, &target, request.method());
+            // What a write makes out of date could be told to nobody.
+            if write.is_some() && admitted.as_ref().is_some_and(|admitted| !admitted.is_listed) {
+                return Err(Problem::new(
+                    Kind::LedgerUnreachable,
+                    "Whether the shop is listed cannot be known now. Ask again.",
+                ));
+            }
             forward(ports, admitted, lane, write, &url, request).await
         }
         Classified::Stored(selected) => {

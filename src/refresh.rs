@@ -4,7 +4,7 @@ use crate::access::{Identity, not_listed};
 use crate::admin::{JSON, body, not_confirmed};
 use crate::answer::{Answer, Made};
 use crate::classify::{Classified, classify};
-use crate::epoch::{Counters, Mode, Scope};
+use crate::epoch::{Counters, Epoch, Mode, Scope};
 use crate::fill::{Filled, Keep, Question, fill};
 use crate::invalidate::order;
 use crate::ledger::order::{Declined, Occasion, Order};
@@ -44,29 +44,36 @@ pub async fn call<P: Ports>(ports: &P, identity: Identity, request: P::Request) 
     let target = Target::parse(&url).map_err(|_| unprocessable())?;
     let Classified::Stored(selected) = classify(ports.rules(), "GET", &target) else { return Err(unprocessable()) };
     let admitted = identity.enter(ports, Some(selected.route)).await?;
+    if !admitted.is_listed {
+        return Err(not_confirmed());
+    }
     let question = Question::new(&admitted, &selected, origin_url(ports, &target, &selected));
     let scope = Scope::Key { route: selected.route.name.to_string(), key: question.key.logical().to_string() };
     let soft = Order { mode: Mode::Soft, scopes: [scope].into_iter().collect(), occasion: Occasion::Refresh };
     let done = order(ports, &admitted.tenant, &soft).await.map_err(|_| not_confirmed())?;
     let done = done.map_err(|declined| match declined {
         Declined::NotListed => not_listed(),
-        Declined::Conflict | Declined::TooMany { .. } => not_confirmed(),
+        Declined::TooMany { retry_after } => Problem::new(Kind::TooMany, "Too much was refreshed in this minute.")
+            .with(field::RETRY_AFTER, retry_after.to_string()),
+        Declined::Conflict => not_confirmed(),
     })?;
     if done.is_repeat {
         return Ok(answer(&done.receipt, false).into());
     }
     // Where the line stands, not where this order will have moved it: others may join that move until it happens.
     let epoch = Counters::decode(&done.counters).map(|counters| counters.epoch).ok_or(Refusal::LedgerUnreachable);
-    let keep = match fill(ports, &question, selected.stored, epoch, None).await {
-        Filled::Stored(fetched) => Some(Keep::everywhere(ports, &question.key, selected.stored, fetched)),
-        Filled::Joined(_) => None,
+    // Never somebody's question from before: it may have been asked long ago.
+    let keep = match fill(ports, &question, selected.stored, epoch, Some(Epoch(u64::MAX))).await {
+        Filled::Stored(fetched) | Filled::Joined(fetched) => {
+            Keep::everywhere(ports, &question.key, selected.stored, fetched)
+        }
         Filled::Unstored(_) => return Ok(answer(&done.receipt, false).into()),
         Filled::Failed(failure) => {
             ports.record(Incident::Origin, &failure);
             return Err(Problem::new(Kind::OriginUnreachable, "The origin gave no whole answer. Ask again later."));
         }
     };
-    Ok(Served { answer: Answer::Made(answer(&done.receipt, true)), after: After::keeping(keep) })
+    Ok(Served { answer: Answer::Made(answer(&done.receipt, true)), after: After::keeping(Some(keep)) })
 }
 
 /// Whether it was asked for anew, and the token by which the page gets nothing older.

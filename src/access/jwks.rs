@@ -12,6 +12,8 @@ const KEYS_AT_MOST: usize = 16;
 const MODULUS_LEAST_LENGTH: usize = 342;
 /// Keys are asked for at most once in so long, in milliseconds.
 pub const ASKED_EVERY_MS: u64 = 60_000;
+/// While there are none at all, in so long, in milliseconds.
+const MISSED_EVERY_MS: u64 = 5_000;
 /// After so long they are asked for again, so that a key that was taken back is known no longer, in milliseconds.
 const RENEWED_MS: u64 = 60 * 60 * 1000;
 /// If that fails, those that are known are good for so long, in milliseconds.
@@ -55,12 +57,19 @@ impl Keys {
     pub fn need(&self, id: &str, now: UnixMillis) -> Need {
         let age = now.0.abs_diff(self.since.0);
         let key = self.known.iter().find(|key| key.id == id && age < GOOD_MS).cloned();
-        let may_ask = self.asked.is_none_or(|asked| now.0.abs_diff(asked.0) >= ASKED_EVERY_MS);
+        let pause = if self.is_good(now) { ASKED_EVERY_MS } else { MISSED_EVERY_MS };
+        let may_ask = self.asked.is_none_or(|asked| now.0.abs_diff(asked.0) >= pause);
         match key {
             Some(key) if age < RENEWED_MS || !may_ask => Need::Nothing(key),
             None if !may_ask => Need::Hopeless,
             key => Need::Ask(key),
         }
+    }
+
+    /// Whether there are any that are good.
+    #[must_use]
+    pub fn is_good(&self, now: UnixMillis) -> bool {
+        !self.known.is_empty() && now.0.abs_diff(self.since.0) < GOOD_MS
     }
 
     /// They are being asked for.

@@ -34,6 +34,8 @@ const SEEN_MS: u64 = 60_000;
 const LISTED_MS: u64 = 60_000;
 /// For so long it is taken not to be, or not to be known, in milliseconds.
 const UNLISTED_MS: u64 = 5_000;
+/// For so long what was last said of it counts while nobody can say, in milliseconds.
+const REMEMBERED_MS: u64 = 600_000;
 
 /// Who may read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +112,8 @@ pub enum Listing {
 pub struct KnownListing {
     /// What was said.
     pub listing: Listing,
+    /// When that was asked.
+    pub asked_at: UnixMillis,
     /// Exclusive.
     pub until: UnixMillis,
 }
@@ -121,7 +125,7 @@ pub struct Admitted {
     pub tenant: Tenant,
     /// The role in which it is made, if its route asks for one.
     pub role: Option<Text>,
-    /// Whether the tenant is known to be listed. If nobody can say, nothing of it is stored.
+    /// Whether the tenant is known to be listed. If nobody can say, its reads are passed through, and nothing else.
     pub is_listed: bool,
 }
 
@@ -261,8 +265,9 @@ fn has(role: &Role, claims: &Claims) -> bool {
 /// What an assertion claims, if one of the team's keys signed it for us.
 async fn assert<P: Ports>(ports: &P, assertions: &Assertions, text: &str) -> Result<Option<Claims>, Problem> {
     let Some(token) = Unverified::parse(text, "RS256") else { return Ok(None) };
-    // A stranger can make neither keys be asked for nor anything be verified by a token that is not meant for us.
-    let Some(claims) = token.claims().filter(|claims| assertions.accepts(claims)) else { return Ok(None) };
+    // What is not meant for us, or is over, costs no question for keys. What a stranger makes up may cost one a minute.
+    let claims = token.claims().filter(|claims| assertions.accepts(claims) && assertions.tenant(claims).is_some());
+    let Some(claims) = claims.filter(|claims| claims.holds_until(ports.now()).is_some()) else { return Ok(None) };
     let Some(id) = &token.key_id else { return Ok(None) };
     let Some(key) = key(ports, assertions, id).await? else { return Ok(None) };
     let holds = ports.admissions().verify_rs256(&key, token.signed.as_bytes(), &token.signature).await;
@@ -276,7 +281,10 @@ async fn key<P: Ports>(ports: &P, assertions: &Assertions, id: &str) -> Result<O
     let (asked_at, still_good) = match keys.need(id, ports.now()) {
         Need::Nothing(key) => return Ok(Some(key)),
         // Somebody may be asking at this moment.
-        Need::Hopeless if !ports.admissions().is_asking_for_keys() => return Ok(None),
+        Need::Hopeless if !ports.admissions().is_asking_for_keys() => {
+            let failure = || Failure("the issuer's keys could not be had a moment ago".into());
+            return if keys.is_good(ports.now()) { Ok(None) } else { Err(unverifiable(ports, &failure())) };
+        }
         Need::Hopeless => (ports.now(), None),
         Need::Ask(still_good) => {
             ports.admissions().keep_keys(keys.asking(ports.now()));
@@ -322,18 +330,26 @@ pub async fn listing<P: Ports>(ports: &P, tenant: &Tenant) -> Listing {
     if let Some(known) = known.filter(|known| ports.now() < known.until) {
         return known.listing;
     }
+    let asked_at = ports.now();
     let answer = within(ports, ASKED_MS, ports.ledger().is_listed(tenant)).await;
+    // Somebody may have changed it meanwhile.
+    if let Some(later) = ports.admissions().listing(tenant).filter(|known| known.asked_at > asked_at) {
+        return later.listing;
+    }
     let answer = answer.unwrap_or_else(|| Err(Failure("the ledger of all tenants took too long".into())));
-    let (listing, millis) = match answer {
-        Ok(true) => (Listing::Listed, LISTED_MS),
-        Ok(false) => (Listing::NotListed, UNLISTED_MS),
+    let said =
+        |listing, millis| KnownListing { listing, asked_at, until: UnixMillis(ports.now().0.saturating_add(millis)) };
+    let kept = match answer {
+        Ok(true) => said(Listing::Listed, LISTED_MS),
+        Ok(false) => said(Listing::NotListed, UNLISTED_MS),
         Err(failure) => {
             ports.record(Incident::Ledger, &failure);
             // What was known before is the best that anybody has. The tenant's own ledger knows if it has left.
-            (known.map_or(Listing::Unknown, |known| known.listing), UNLISTED_MS)
+            let recent = known.filter(|known| asked_at.0.abs_diff(known.asked_at.0) < REMEMBERED_MS);
+            let again = said(Listing::Unknown, UNLISTED_MS);
+            recent.map_or(again, |known| KnownListing { until: again.until, ..known })
         }
     };
-    let until = UnixMillis(ports.now().0.saturating_add(millis));
-    ports.admissions().keep_listing(tenant, KnownListing { listing, until });
-    listing
+    ports.admissions().keep_listing(tenant, kept);
+    kept.listing
 }

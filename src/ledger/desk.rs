@@ -22,6 +22,11 @@ use serde_json::{Value, json};
 /// For so long receipts can be asked for, and a repeat of an event is known, in milliseconds.
 pub const REMEMBERED_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 
+/// Under which name the readers of a tenant are metered, who have keys asked for anew; no token can have it.
+const REFRESHES: &str = "refresh:";
+/// How many of them in a minute.
+const REFRESHES_PER_MINUTE: u32 = 120;
+
 /// So often what is old is forgotten, in milliseconds.
 const FORGET_EVERY_MS: u64 = 60 * 60 * 1000;
 
@@ -227,6 +232,9 @@ impl Desk {
                     let counters = self.counters(disk, now, None)?;
                     return Ok(Ok(Done { receipt, is_repeat: true, counters }));
                 }
+                if let Err(retry_after) = self.meter.spend(REFRESHES, REFRESHES_PER_MINUTE, now) {
+                    return Ok(Err(Declined::TooMany { retry_after }));
+                }
             }
         }
         let mut line = self.open(disk, now)?;
@@ -314,7 +322,8 @@ fn legs(terms: Terms<'_>, order: &Order, id: &str, increment: Increment, now: Un
     // Before the increment has happened, there is nothing new for anybody to find.
     let wait = increment.at.0.saturating_sub(now.0);
     let mut legs = Vec::new();
-    if terms.has_zone {
+    // A reader's wish is not worth a call of the zone's, of which there are few.
+    if terms.has_zone && order.occasion != Occasion::Refresh {
         let mut tags = format!("{}{}", field::COUNTERS_TAG, tenant.as_str());
         if order.mode == Mode::Erase {
             tags.push(' ');

@@ -52,7 +52,7 @@ impl Admissions for Doors {
 
     fn remember(&self, fingerprint: Fingerprint, reader: Rc<Reader>) {
         SEEN.with_borrow_mut(|seen| {
-            if seen.len() >= SEEN_AT_MOST {
+            if seen.len() >= SEEN_AT_MOST && seen.get(&fingerprint).is_none() {
                 seen.clear();
             }
             seen.insert(fingerprint, reader);
@@ -65,7 +65,7 @@ impl Admissions for Doors {
 
     fn keep_listing(&self, tenant: &Tenant, listing: KnownListing) {
         LISTINGS.with_borrow_mut(|listings| {
-            if listings.len() >= LISTINGS_AT_MOST {
+            if listings.len() >= LISTINGS_AT_MOST && listings.get(tenant).is_none() {
                 listings.clear();
             }
             listings.insert(tenant.clone(), listing);

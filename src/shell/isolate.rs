@@ -1,7 +1,7 @@
 //! What an isolate keeps for its requests: copies of counters, and questions to the origin under way. Between requests
 //! there is only plain data, and promises of it.
 
-use super::js::{failure, get, object};
+use super::js::{failure, get, object, own};
 use super::ports::now;
 use super::tiers::cache;
 use crate::entry::Head;
@@ -115,19 +115,21 @@ pub async fn together(
     question: impl Future<Output = Result<String, Failure>> + 'static,
 ) -> Result<String, Failure> {
     let asked = Together::of(name).unwrap_or_else(|| {
-        let own = String::from(name);
+        let (asked, since) = (String::from(name), now());
         let answer = future_to_promise(async move {
             let answer = question.await;
-            TOGETHER.with_borrow_mut(|questions| drop(questions.remove(&own)));
+            // Another one may have taken its place.
+            TOGETHER
+                .with_borrow_mut(|questions| questions.retain(|name, other| *name != asked || other.since != since));
             answer.map(JsValue::from).map_err(|failure| JsValue::from(failure.0))
         });
         let kept = JsFuture::from(answer.clone());
         context.wait_until(async move { drop(kept.await) });
-        let asked = Together { since: now(), answer };
+        let asked = Together { since, answer };
         TOGETHER.with_borrow_mut(|questions| questions.insert(name.into(), asked.clone()));
         asked
     });
-    let text = JsFuture::from(asked.answer).await.map_err(failure)?;
+    let text = own(&asked.answer).await.map_err(failure)?;
     text.as_string().ok_or_else(|| Failure("not a text".into()))
 }
 
@@ -181,7 +183,7 @@ impl Flights for Asking {
     }
 
     async fn landed(&self, handle: Flight) -> Option<Fetched> {
-        let data = JsFuture::from(handle.landed).await.ok()?;
+        let data = own(&handle.landed).await.ok()?;
         let encoded = get(&data, "head").as_string()?;
         let body = get(&data, "body").dyn_into::<Uint8Array>().ok()?;
         Some(Fetched { head: Head::decode(&encoded)?, encoded, bytes: body.to_vec().into() })

@@ -4,6 +4,7 @@ use crate::ports::Failure;
 use alloc::string::String;
 use wasm_bindgen::prelude::*;
 use worker::js_sys::{Array, Promise, Reflect, Uint8Array};
+use worker::wasm_bindgen_futures::JsFuture;
 
 #[wasm_bindgen]
 extern "C" {
@@ -42,6 +43,12 @@ extern "C" {
         signature: &Uint8Array,
         data: &Uint8Array,
     ) -> Result<Promise, JsValue>;
+}
+
+/// Another request's promise, waited for by one of this request's own: the runtime then goes on in this request, also
+/// where the other one settles it.
+pub fn own(shared: &Promise) -> JsFuture {
+    JsFuture::from(Promise::race(&Array::of1(shared)))
 }
 
 /// A member of an object. What cannot be read is undefined.

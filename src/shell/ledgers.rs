@@ -3,7 +3,7 @@
 
 use super::body::text_of;
 use super::isolate::together;
-use super::js::{failure, get};
+use super::js::{failure, get, own};
 use super::ledger_do::{COUNTERS, GLOBAL, LISTING, ORDERS, RECEIPTS, TENANTS};
 use super::ports::{now, sleep};
 use crate::epoch::{Counters, Epoch};
@@ -98,7 +98,7 @@ impl ports::Ledger for Ledgers {
             Some(question) => (question, false),
             None => (self.ask(tenant, at_least), true),
         };
-        let text = JsFuture::from(question.answer.clone()).await;
+        let text = own(&question.answer).await;
         if first {
             QUESTIONS
                 .with_borrow_mut(|questions| questions.retain(|_, other| !Object::is(&other.answer, &question.answer)));

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use lab::client::{Call, Response};
 use lab::gate::Gate;
-use lab::harness::Edge;
+use lab::harness::{CACHE, Edge, Options};
 use lab::origin::{Answer, Wait};
+use lab::session::{ANNS, BENS, Session};
 use lab::stored::{OPS, SALES, SALES_KEY, all_kept};
 
 /// So many at once, in as many threads.
@@ -105,4 +106,27 @@ fn clients_that_leave_early_harm_nobody() {
     edge.fill(OPS, "dashboard:tile:ops:v1", "well");
     edge.is_hit(OPS, "well");
     assert_eq!(incidents(&edge), "{}");
+}
+
+/// Who waits for another request's question goes on in its own: what it fetches then is its own to send.
+#[test]
+fn readers_who_wait_together_for_the_list_of_tenants_are_all_answered_from_store() {
+    let mut edge = Options::failing().session().start();
+    let call = |shop: &str| Call::get(SALES).field("Authorization", Session::of(shop).bearer());
+    for shop in [ANNS, BENS] {
+        edge.origin.answer(SALES, Answer::tile(shop));
+        edge.send(&call(shop)).expect(200).stored(true).origin_requests(1);
+        edge.wait_until("it is stored", |edge| {
+            edge.cache.urls(CACHE).iter().any(|url| url.contains(&format!("{shop}/d")))
+        });
+    }
+    for _ in 0..3 {
+        edge.workerd.restart();
+        edge.tell("ledger/delay/100");
+        for answer in at_once(&edge, 16, |number| call([ANNS, BENS][number % 2])) {
+            assert_eq!(answer.status, 200, "{answer:?}");
+            assert!(answer.field("Cache-Status").is_some_and(|status| status.contains("; hit; ")), "{answer:?}");
+        }
+    }
+    assert_eq!(edge.origin.total(), 2);
 }

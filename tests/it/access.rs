@@ -200,6 +200,19 @@ fn a_listing_is_asked_for_once_a_minute_and_what_was_known_outlives_an_outage() 
         assert!(seen.cache_status().ends_with("detail=ledger"), "{}", seen.cache_status());
     }
     assert_eq!(world.objects(), 1);
+    // What would change something waits until somebody can say.
+    let bearer = format!("Bearer {}", session(&Token::new(world.now() / 1000, OTHER)));
+    let write = Asking::new("POST", "/api/orders").with("authorization", &bearer);
+    let refresh =
+        Asking::new("POST", "/cache/refresh").with("authorization", &bearer).sending(format!(r#"{{"url":"{TILE}"}}"#));
+    for request in [write, refresh] {
+        let seen = ask(&location, request);
+        assert_eq!((seen.status, seen.origin_requests), (503, 0));
+    }
+    assert_eq!(world.objects(), 1);
+    // What was known does not count for ever.
+    world.pass(600_000);
+    assert!(ask(&location, with(&token(&world), TILE)).cache_status().ends_with("detail=ledger"));
     world.everyone_fails.set(false);
     world.pass(5_000);
     assert!(ask(&location, other()).cache_status().contains("stored"));
@@ -298,6 +311,10 @@ fn without_keys_nobody_can_say_and_the_known_ones_are_good_for_a_day() {
     let seen = ask(&location, asserting(&token(&world), TILE));
     assert_eq!((seen.status, seen.field("retry-after"), seen.origin_requests), (503, Some("5"), 0));
     assert_eq!(world.incidents().get("keys_failed"), Some(&1));
+    // Nobody is told that a login does not hold while that cannot be known; the issuer is left alone for a moment.
+    world.pass(4_999);
+    assert_eq!(ask(&location, asserting(&token(&world), TILE)).status, 503);
+    assert_eq!(world.issuer.questions.get(), 1);
     world.issuer.keys.replace(Some(key_set(&["one"])));
     world.pass(60_000);
     assert_eq!(ask(&location, asserting(&token(&world), TILE)).status, 200);
@@ -337,6 +354,19 @@ fn a_role_is_part_of_the_key_and_others_are_refused() {
     assert_eq!((seen.status, seen.origin_requests), (200, 1));
     // Where nobody has a role, nobody gets in.
     assert_eq!(get(&Location::new(&world), OWNERS).status, 403);
+}
+
+#[test]
+fn what_a_lenient_server_takes_for_a_route_of_a_role_is_nobodys() {
+    let world = World::new();
+    let location = assertions(&world);
+    let token = Token { header: r#"{"alg":"RS256","kid":"one"}"#.into(), ..Token::new(world.now() / 1000, SHOP) };
+    for near in ["summary/", "Summary", "SUMMARY", "summary;x", "summary.json", "summary%20", "summary;jsessionid=1/"] {
+        let seen = ask(&location, asserting(&token, &format!("/api/dashboard/owner/{near}")));
+        assert_eq!((seen.status, seen.origin_requests), (404, 0), "{near}");
+    }
+    let seen = ask(&location, asserting(&token, "/api/dashboard/owner/other"));
+    assert_eq!((seen.status, seen.origin_requests), (200, 1), "what is not near is passed on");
 }
 
 #[test]
@@ -417,6 +447,29 @@ fn a_refresh_is_done_once_in_ten_seconds_wherever_it_is_asked_for() {
     assert_eq!(ask(&here, bare().by_operator()).status, 401);
     world.ledger_fault.set(LedgerFault::Fails);
     assert_eq!(refresh(&here, SHOP, TILE).status, 503);
+}
+
+#[test]
+fn readers_of_a_shop_may_refresh_a_hundred_and_twenty_times_a_minute() {
+    let world = World::new();
+    let rules = include_str!("../../rules.toml").to_string()
+        + "\n[[route]]\nname = \"book\"\npath = \"/api/books/{id}\"\nclass = \"aggregate\"\nkey = \"d:book:v1\"\n";
+    listed(&world);
+    let settings = [("ACCESS_MODE", "session"), ("SESSION_SECRETS", "the-apps-secret"), ("SESSION_AUDIENCE", AUDIENCE)];
+    let location = Location::with_settings(&world, &settings, Some(Rc::new(load("rules.toml", &rules).unwrap())));
+    let refresh = |shop: &str, url: &str| {
+        let token = session(&Token::new(world.now() / 1000, shop));
+        let request = Asking::new("POST", "/cache/refresh").with("authorization", &format!("Bearer {token}"));
+        ask(&location, request.sending(format!(r#"{{"url":"{url}"}}"#)))
+    };
+    for number in 0..120 {
+        assert_eq!(refresh(SHOP, &format!("/api/books/{number}")).status, 200, "{number}");
+    }
+    let seen = refresh(SHOP, "/api/books/120");
+    assert_eq!((seen.status, seen.origin_requests, seen.field("retry-after")), (429, 0, Some("1")));
+    assert_eq!(refresh(OTHER, "/api/books/120").status, 200);
+    world.pass(1_000);
+    assert_eq!(refresh(SHOP, "/api/books/120").status, 200);
 }
 
 #[test]
