@@ -108,7 +108,7 @@ impl Run {
         Self { lab, kept: all_kept(), left, is_over, etags, figures, refusal }
     }
 
-    fn count(&self, of: &'static str, what: impl ToString) {
+    fn count(&self, of: &'static str, what: &str) {
         *lock(&self.figures).entry((of, what.to_string())).or_default() += 1;
     }
 
@@ -171,11 +171,11 @@ impl Run {
             10 => open("public", "/api/public/status", &[200]),
             11 => open(
                 "malformed",
-                *random.pick(&["/api//realtime/sla", "/api/x%2fy", "/api/caf\u{e9}", "/api/%"]),
+                random.pick::<&str>(&["/api//realtime/sla", "/api/x%2fy", "/api/caf\u{e9}", "/api/%"]),
                 &[400],
             ),
             12 => open("query refused", "/api/dashboard/trends/revenue?days=31", &[400]),
-            13 => open("nobody's", *random.pick(&["/", "/apix", "/api"]), &[404]),
+            13 => open("nobody's", random.pick::<&str>(&["/", "/apix", "/api"]), &[404]),
             14..=17 => asked("condition", Call::get(target).field("If-None-Match", etag), &[200, 304]),
             18 => {
                 let tags: Vec<_> = lock(&self.etags).keys().cloned().collect();
@@ -197,14 +197,14 @@ impl Run {
         let began = now();
         let answer = self.lab.at(random.location()).ask(&asked.call);
         let ended = now();
-        self.count(asked.kind, answer.status);
+        self.count(asked.kind, &answer.status.to_string());
         let context = format!("{} {} by {user:?} who shows {shown:?}", asked.kind, asked.call);
         let must = match shown {
             _ if !asked.guarded => asked.answers.to_vec(),
-            Shown::Good(over) if ended < over => self.opened(asked, user),
+            Shown::Good(over) if ended < over => Self::opened(asked, user),
             Shown::Good(over) if began > over + STANDS_STILL => vec![401],
             // It ended on its way.
-            Shown::Good(_) => [&self.opened(asked, user)[..], &[401]].concat(),
+            Shown::Good(_) => [&Self::opened(asked, user)[..], &[401]].concat(),
             Shown::Bad => vec![401],
             Shown::Unlisted => vec![403],
         };
@@ -216,7 +216,7 @@ impl Run {
         answer
     }
 
-    fn opened(&self, asked: &Asked, user: User) -> Vec<u16> {
+    fn opened(asked: &Asked, user: User) -> Vec<u16> {
         if asked.kind == "role" && !user.owner { vec![403] } else { asked.answers.to_vec() }
     }
 
