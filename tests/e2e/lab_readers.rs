@@ -24,8 +24,9 @@ use crate::lab_storm::{Random, say};
 /// A shop of which nobody has heard.
 const CARLS: &str = "carls.myshopify.com";
 /// What the origin says to each shop, to a role, and to nobody in particular. No answer tells a reader another one's.
-const MARKERS: [(&str, &str); 3] = [(ANNS, "a4711"), (BENS, "b0815"), (CARLS, "c2342")];
-const OWNERS: &str = "o1234";
+/// No digest and no id, in hexadecimal, can hold one of them by chance.
+const MARKERS: [(&str, &str); 3] = [(ANNS, "zanns"), (BENS, "zbens"), (CARLS, "zcarls")];
+const OWNERS: &str = "zowner";
 /// The one route that asks for a role.
 const OWNER_SUMMARY: &str = "/api/dashboard/owner/summary";
 /// What nobody may reach.
