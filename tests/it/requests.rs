@@ -8,7 +8,7 @@ use crate::fakes::{Asking, Location, Scripted, World};
 use crate::random::{Count, cases, hold};
 use crate::signing::{AUDIENCE, Token, session};
 use crate::table::entries;
-use hostile::{field_name, junk, manner, path, request, text};
+use hostile::{field_name, junk, manner, paths_alike, request, text};
 use hotrod_edge::key::Tenant;
 use hotrod_edge::rules::Rules;
 use proptest::collection::vec;
@@ -65,8 +65,8 @@ fn alone(request: &Asking) -> Traced {
 #[test]
 fn equal_keys_send_equal_bytes_to_the_origin_and_other_keys_other_bytes() {
     let (equal, other) = (Count::default(), Count::default());
-    hold(cases(3_000), (path(), manner(), manner()), |(path, one, another)| {
-        let (one, another) = (alone(&one.ask(&path)), alone(&another.ask(&path)));
+    hold(cases(3_000), (paths_alike(), manner(), manner()), |((path, alike), one, another)| {
+        let (one, another) = (alone(&one.ask(&path)), alone(&another.ask(&alike)));
         if one.key.is_some() && another.key.is_some() {
             prop_assert_eq!(one.key == another.key, one.origin == another.origin, "{:?} and {:?}", one, another);
             if one.key == another.key { &equal } else { &other }.one();

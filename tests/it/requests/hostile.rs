@@ -110,12 +110,35 @@ pub fn stored_paths() -> Vec<String> {
 }
 
 /// One of those, or perhaps something like it, or a path of no stored route.
-pub fn path() -> impl Strategy<Value = String> {
+fn path() -> impl Strategy<Value = String> {
     prop_oneof![
         6 => select(stored_paths()),
         2 => (select(stored_paths()), any::<Index>(), 0..12_u8).prop_map(|(path, at, how)| mangled(&path, at, how)),
         1 => select(&["/api/realtime/echo", "/api/orders", "/api/nobody", "/api/kinds/.json", "/healthz"][..])
             .prop_map(str::to_string),
+    ]
+}
+
+/// Paths that one parser too many would take for the same.
+const SPELLINGS: &[(&str, &str)] = &[
+    ("/api/kinds/a.json", "/api/kinds/%61.json"),
+    ("/api/kinds/a.json", "/api/kinds/%2561.json"),
+    ("/api/kinds/a.json", "/api/kinds/a%2ejson"),
+    ("/api/kinds/a.json", "/api/kinds/A.json"),
+    ("/api/kinds/a.json", "/api/kinds//a.json"),
+    ("/api/dashboard/tiles/ops", "/api/dashboard/tiles/%6fps"),
+    ("/api/dashboard/tiles/ops", "/api/dashboard/tiles/ops/"),
+];
+
+/// One path twice, or two that are alike.
+pub fn paths_alike() -> impl Strategy<Value = (String, String)> {
+    prop_oneof![
+        8 => path().prop_map(|path| (path.clone(), path)),
+        1 => (select(stored_paths()), any::<Index>(), 0..12_u8).prop_map(|(path, at, how)| {
+            let other = mangled(&path, at, how);
+            (path, other)
+        }),
+        1 => select(SPELLINGS).prop_map(|(path, other)| (path.to_string(), other.to_string())),
     ]
 }
 

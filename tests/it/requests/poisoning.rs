@@ -51,7 +51,7 @@ fn attack() -> impl Strategy<Value = Attack> {
 }
 
 /// What a clean request is answered with: all that can be seen of it but its age.
-type Answer = (u16, Vec<u8>, Vec<(String, String)>);
+type Answer = (u16, String, Vec<(String, String)>);
 
 /// A deployment, with sessions or without.
 struct Deployment {
@@ -80,8 +80,8 @@ impl Deployment {
     fn clean(&self, path: &str) -> (Answer, bool) {
         let seen = self.ask(VICTIM, Asking::get(path));
         let moving = ["age", "cache-control", "cache-status"];
-        let lines = seen.lines.into_iter().filter(|(name, _)| !moving.contains(&name.as_str())).collect();
-        ((seen.status, seen.body, lines), seen.origin_requests == 0)
+        let lines = seen.lines.iter().filter(|(name, _)| !moving.contains(&name.as_str())).cloned().collect();
+        ((seen.status, seen.text(), lines), seen.origin_requests == 0)
     }
 
     fn prepare(&self, before: Before) {
