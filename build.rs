@@ -1,4 +1,6 @@
 //! rules.toml -> judged -> a constant table in `$OUT_DIR/rules.rs`. A wrong rule fails the build with its line.
+//!
+//! `HOTROD_EDGE_RULES` names another file, as a path from the package's root.
 
 #[macro_use]
 extern crate alloc;
@@ -21,17 +23,20 @@ use rules::table::{
 };
 use std::{env, fs, path::Path};
 
-const FILE: &str = "rules.toml";
+/// The variable that names another file of rules.
+const VARIABLE: &str = "HOTROD_EDGE_RULES";
 
 fn main() {
-    println!("cargo::rerun-if-changed={FILE}");
+    let file = env::var(VARIABLE).unwrap_or_else(|_| "rules.toml".to_string());
+    println!("cargo::rerun-if-env-changed={VARIABLE}");
+    println!("cargo::rerun-if-changed={file}");
     println!("cargo::rerun-if-changed=src/rules");
     println!("cargo::rerun-if-changed=src/names.rs");
-    let text = match fs::read_to_string(FILE) {
+    let text = match fs::read_to_string(&file) {
         Ok(text) => text,
-        Err(error) => return fail(&format!("{FILE} cannot be read: {error}. It belongs beside Cargo.toml.")),
+        Err(error) => return fail(&format!("{file} cannot be read: {error}. Its place is counted from Cargo.toml's.")),
     };
-    let rules = match rules::parse::load(FILE, &text) {
+    let rules = match rules::parse::load(&file, &text) {
         Ok(rules) => rules,
         Err(errors) => {
             return errors.iter().for_each(|error| fail(&error.to_string()));

@@ -180,10 +180,15 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the lab is a folder of the repository")
 }
 
-/// The Worker as `cargo xtask build` leaves it: every module in `build/`, `index.js` first.
-pub fn built_modules() -> Vec<(String, Vec<u8>)> {
-    let build = root().join("build");
-    assert!(build.join("index.js").is_file(), "build/index.js is missing: run `cargo xtask build` first");
+/// Where `cargo xtask build` leaves the Worker that is deployed.
+pub const DEPLOYED: &str = "build";
+/// Where it leaves the one whose routes follow their origin (tests/follow/rules.toml).
+pub const FOLLOW: &str = "tests/follow/build";
+
+/// A Worker as `cargo xtask build` leaves it in this folder: every module, `index.js` first.
+pub fn built_modules(folder: &str) -> Vec<(String, Vec<u8>)> {
+    let build = root().join(folder);
+    assert!(build.join("index.js").is_file(), "{folder}/index.js is missing: run `cargo xtask build` first");
     let mut modules = Vec::new();
     collect(&build, &build, &mut modules);
     modules.sort_by_key(|(name, _)| (name != "index.js", name.clone()));
@@ -198,7 +203,7 @@ fn collect(build: &Path, folder: &Path, modules: &mut Vec<(String, Vec<u8>)>) {
         if path.is_dir() {
             collect(build, &path, modules);
         } else if module {
-            let name = path.strip_prefix(build).expect("a file under build/").to_string_lossy().into_owned();
+            let name = path.strip_prefix(build).expect("a file under the build folder").to_string_lossy().into_owned();
             modules.push((name, fs::read(&path).expect("a readable module")));
         }
     }

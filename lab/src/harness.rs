@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::case::Case;
 use crate::client::{Call, Response};
-use crate::config::{Deployment, WorkerConfig, built_modules, compatibility_date};
+use crate::config::{DEPLOYED, Deployment, FOLLOW, WorkerConfig, built_modules, compatibility_date};
 use crate::day::clear_of_midnight;
 use crate::issuer::{ACCESS_AUDIENCE, Team};
 use crate::origin::Origin;
@@ -44,7 +44,7 @@ const BEHIND: Duration = Duration::from_secs(5);
 
 /// The built Worker inside `lab.mjs`.
 pub(crate) fn failing_modules() -> Vec<(String, Vec<u8>)> {
-    let mut modules = built_modules();
+    let mut modules = built_modules(DEPLOYED);
     modules.insert(0, ("lab.mjs".to_owned(), include_bytes!("lab.mjs").to_vec()));
     modules
 }
@@ -117,17 +117,26 @@ enum Change {
 impl Options {
     /// The Worker as it is built.
     pub fn built() -> Self {
-        Self { modules: built_modules(), changes: Vec::new(), lists: &[] }
+        Self::of(built_modules(DEPLOYED))
+    }
+
+    /// The Worker whose routes follow their origin, by the rules of tests/follow.
+    pub fn follow() -> Self {
+        Self::of(built_modules(FOLLOW))
     }
 
     /// A Worker of one JavaScript module.
     pub fn script(source: &str) -> Self {
-        Self { modules: vec![("index.mjs".to_owned(), source.as_bytes().to_vec())], changes: Vec::new(), lists: &[] }
+        Self::of(vec![("index.mjs".to_owned(), source.as_bytes().to_vec())])
     }
 
     /// The built Worker with ways to ledger and origin that can fail and are counted: `lab.mjs` says how.
     pub fn failing() -> Self {
-        Self { modules: failing_modules(), changes: Vec::new(), lists: &[] }
+        Self::of(failing_modules())
+    }
+
+    fn of(modules: Vec<(String, Vec<u8>)>) -> Self {
+        Self { modules, changes: Vec::new(), lists: &[] }
     }
 
     /// Sets a variable or a secret.

@@ -13,6 +13,7 @@ pub mod cache_status;
 pub mod case;
 pub mod client;
 pub mod config;
+pub mod conformance;
 pub mod day;
 pub mod gate;
 pub mod harness;

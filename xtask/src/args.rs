@@ -1,5 +1,7 @@
 //! The command line: `cargo xtask <task> [flags]`.
 
+use std::path::PathBuf;
+
 use crate::bench::Bench;
 
 /// Shown for `help` and after a mistake.
@@ -7,7 +9,8 @@ pub const USAGE: &str = "\
 usage: cargo xtask <task>
 
   setup                 install what is missing: wasm32 target, worker-build, wasm-bindgen, npm packages
-  build                 build the Worker into build/
+  build [--deployed]    build the Worker into build/, and the one that follows its origin into tests/follow/build/;
+                        with --deployed, the first alone
   check                 the fast part of the tests: formatting, lints, docs, native tests
   test [--long]         everything: setup, check, build, wasm size, end-to-end tests on workerd;
                         with --long, more cases of each, and the mutants
@@ -21,6 +24,9 @@ usage: cargo xtask <task>
                         run the Worker as three locations (8790 to 8792) before a reference origin (8793) until Ctrl-C
   bench storm           1,000 orders a minute on the lab while people look at the dashboard; about four minutes
   bench verify          what it costs to verify who reads, in CPU time of workerd; about a minute
+  conformance --suite <clone> [--accept]
+                        run a clone of http-tests/cache-tests on the Worker of tests/follow; fails if a test that
+                        passed does not; with --accept, its verdicts become the list, and CONFORMANCE.md is written
   help                  this text";
 
 /// What is to be done.
@@ -30,8 +36,11 @@ pub enum Task {
     Help,
     /// Install what is missing.
     Setup,
-    /// Build the Worker.
-    Build,
+    /// Build the Workers.
+    Build {
+        /// The one that is deployed, and not the one that tests run beside it.
+        deployed: bool,
+    },
     /// The fast part of the tests.
     Check,
     /// All tests.
@@ -49,6 +58,8 @@ pub enum Task {
     Lab(Lab),
     /// Run a benchmark.
     Bench(Bench),
+    /// Run the public suite for caches.
+    Conformance(Conformance),
 }
 
 /// How many locations `lab` has.
@@ -89,6 +100,15 @@ impl Default for Fuzz {
     fn default() -> Self {
         Self { targets: Vec::new(), minutes: 10 }
     }
+}
+
+/// What `conformance` runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conformance {
+    /// Where the suite is.
+    pub suite: PathBuf,
+    /// Whether what it says becomes the list.
+    pub accept: bool,
 }
 
 /// What `dev` runs, on 127.0.0.1.
@@ -132,27 +152,25 @@ pub fn parse(args: &[String]) -> Result<Task, String> {
     match task.as_str() {
         "help" | "--help" | "-h" => Ok(Task::Help),
         "setup" => plain(Task::Setup),
-        "build" => plain(Task::Build),
+        "build" => parse_switch("--deployed", flags).map(|deployed| Task::Build { deployed }),
         "check" => plain(Task::Check),
         "mutants" => plain(Task::Mutants),
-        "test" => parse_test(flags),
+        "test" => parse_switch("--long", flags).map(|long| Task::Test { long }),
         "fuzz" => parse_fuzz(flags),
         "dev" => parse_dev(flags),
         "lab" => parse_lab(flags),
         "bench" => parse_bench(flags),
+        "conformance" => parse_conformance(flags),
         other => Err(format!("there is no task `{other}`")),
     }
 }
 
-fn parse_test(flags: &[String]) -> Result<Task, String> {
-    let mut long = false;
-    for flag in flags {
-        match flag.as_str() {
-            "--long" => long = true,
-            other => return Err(unknown(other)),
-        }
+/// The one flag that there is, or none.
+fn parse_switch(switch: &str, flags: &[String]) -> Result<bool, String> {
+    match flags.iter().find(|flag| *flag != switch) {
+        Some(other) => Err(unknown(other)),
+        None => Ok(!flags.is_empty()),
     }
-    Ok(Task::Test { long })
 }
 
 fn parse_fuzz(words: &[String]) -> Result<Task, String> {
@@ -238,6 +256,23 @@ fn parse_bench(words: &[String]) -> Result<Task, String> {
     }
 }
 
+fn parse_conformance(flags: &[String]) -> Result<Task, String> {
+    let (mut suite, mut accept) = (None, false);
+    let mut flags = flags.iter();
+    while let Some(flag) = flags.next() {
+        match name_and_value(flag) {
+            ("--suite", inline) => {
+                let value = inline.or_else(|| flags.next().map(String::as_str));
+                suite = Some(PathBuf::from(value.ok_or("--suite needs a folder after it")?));
+            }
+            ("--accept", None) => accept = true,
+            (other, _) => return Err(unknown(other)),
+        }
+    }
+    let suite = suite.ok_or("conformance needs --suite <clone>: a clone of http-tests/cache-tests")?;
+    Ok(Task::Conformance(Conformance { suite, accept }))
+}
+
 /// A flag, and the value that may be attached to it by `=`.
 fn name_and_value(flag: &str) -> (&str, Option<&str>) {
     flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value)))
@@ -272,7 +307,8 @@ mod tests {
     #[test]
     fn each_task_is_one_word() {
         check("setup", Ok(Task::Setup));
-        check("build", Ok(Task::Build));
+        check("build", Ok(Task::Build { deployed: false }));
+        check("build --deployed", Ok(Task::Build { deployed: true }));
         check("check", Ok(Task::Check));
         check("mutants", Ok(Task::Mutants));
         check("test", Ok(Task::Test { long: false }));
@@ -333,11 +369,23 @@ mod tests {
     }
 
     #[test]
+    fn the_suite_has_a_place_and_may_be_accepted() {
+        let of = |accept| Task::Conformance(Conformance { suite: "../suite".into(), accept });
+        check("conformance --suite ../suite", Ok(of(false)));
+        check("conformance --accept --suite=../suite", Ok(of(true)));
+        check("conformance", Err("conformance needs --suite <clone>: a clone of http-tests/cache-tests"));
+        check("conformance --suite", Err("--suite needs a folder after it"));
+        check("conformance --suite x --accept=1", Err("there is no flag `--accept` here"));
+        check("conformance ../suite", Err("there is no flag `../suite` here"));
+    }
+
+    #[test]
     fn a_mistake_is_named() {
         check("", Err("no task was named"));
         check("deploy", Err("there is no task `deploy`"));
         check("setup --fast", Err("there is no flag `--fast` here"));
         check("test --short", Err("there is no flag `--short` here"));
+        check("build --long", Err("there is no flag `--long` here"));
         check("dev 8787", Err("there is no flag `8787` here"));
         check("dev --port", Err("--port needs a port number after it"));
         for bad in ["0", "65536", "-1", "http"] {

@@ -1,4 +1,4 @@
-//! `cargo xtask build`: the Worker as workerd loads it, in `build/`.
+//! `cargo xtask build`: the Worker as workerd loads it, in `build/`, and the one that tests run by other rules.
 //!
 //! worker-build links, binds, optimises and bundles anew each time, so it is only called when something that it reads has changed: a
 //! fingerprint of its inputs, and one of what it wrote, are kept beside the other state of this clone.
@@ -20,44 +20,72 @@ use crate::setup::Ready;
 use crate::size::Size;
 use crate::toolchain::{TARGET, Toolchain};
 
-/// What the Worker is made from. `watch_dir` in wrangler.toml names those that are edited by hand.
-const INPUTS: [&str; 8] =
-    ["src", "build.rs", "rules.toml", "Cargo.toml", "Cargo.lock", ".cargo", "package-lock.json", "xtask/src/build.rs"];
+/// What every Worker is made from, beside its rules. `watch_dir` in wrangler.toml names those that are edited by hand.
+const INPUTS: [&str; 7] =
+    ["src", "build.rs", "Cargo.toml", "Cargo.lock", ".cargo", "package-lock.json", "xtask/src/build.rs"];
 
 /// Settings of cargo that change what it builds, by how their names start.
 const SETTINGS: [&str; 5] = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_", "CARGO_BUILD_", "CARGO_PROFILE_"];
 
-const OUT: &str = "build";
-const WASM: &str = "build/index_bg.wasm";
+/// One Worker.
+#[derive(Debug)]
+struct Worker {
+    /// Its rules.
+    rules: &'static str,
+    /// The folder that it is built into.
+    out: &'static str,
+    /// The name of its stamp.
+    stamp: &'static str,
+}
 
-/// Builds the Worker if anything changed, and says how big it is.
+/// The one that is deployed.
+const DEPLOYED: Worker = Worker { rules: "rules.toml", out: "build", stamp: "build.stamp" };
+
+/// The one whose routes follow their origin.
+const FOLLOW: Worker = Worker { rules: "tests/follow/rules.toml", out: "tests/follow/build", stamp: "follow.stamp" };
+
+/// Builds the Worker that is deployed if anything changed, and says how big it is.
 pub fn build(project: &Project, ready: &Ready) -> Outcome<Size> {
+    let size = build_one(project, ready, &DEPLOYED)?;
+    say(&size.describe());
+    Ok(size)
+}
+
+/// The same for the Worker of tests/follow, which has no budget.
+pub fn build_follow(project: &Project, ready: &Ready) -> Outcome {
+    build_one(project, ready, &FOLLOW).map(drop)
+}
+
+fn build_one(project: &Project, ready: &Ready, worker: &Worker) -> Outcome<Size> {
     let _lock = Lock::take(&project.state().join("build.lock"), "a build of this clone")?;
     let started = Instant::now();
-    let stamp = project.state().join("build.stamp");
-    let inputs = inputs(project, ready)?;
-    if let Some(size) = unchanged(project, &stamp, &inputs)? {
-        say(&format!("the Worker in {OUT}/ is up to date: {}", size.describe()));
+    let stamp = project.state().join(worker.stamp);
+    let inputs = inputs(project, ready, worker)?;
+    let out = worker.out;
+    if let Some(size) = unchanged(project, worker, &stamp, &inputs)? {
+        say(&format!("the Worker in {out}/ is up to date"));
         return Ok(size);
     }
 
     drop_objects_of_another_std(project, &ready.toolchain)?;
-    say("building the Worker: cargo for wasm32, wasm-bindgen, wasm-opt, esbuild");
-    shown("worker-build", &mut worker_build(project, ready))?;
-    shown("wasm-opt", &mut strip(project))?;
+    say(&format!("building the Worker of {}: cargo for wasm32, wasm-bindgen, wasm-opt, esbuild", worker.rules));
+    shown("worker-build", &mut worker_build(project, ready, worker))?;
+    let wasm = project.root.join(out).join("index_bg.wasm");
+    shown("wasm-opt", &mut strip(project, &wasm))?;
 
-    let size = Size::of(project, &project.root.join(WASM))?;
-    let outputs = outputs(project)?;
+    let size = Size::of(project, &wasm)?;
+    let outputs = outputs(project, worker)?;
     write_whole(&stamp, &format!("{inputs}\n{outputs}\n{} {}\n", size.raw, size.gzipped))?;
-    say(&format!("built the Worker into {OUT}/ in {:.1} s: {}", started.elapsed().as_secs_f64(), size.describe()));
+    say(&format!("built the Worker into {out}/ in {:.1} s", started.elapsed().as_secs_f64()));
     Ok(size)
 }
 
-fn worker_build(project: &Project, ready: &Ready) -> Command {
+fn worker_build(project: &Project, ready: &Ready, worker: &Worker) -> Command {
     let bin = project.npm_bin();
     let mut build = command(ready.worker_build.path(&project.cache), &project.root);
     build
-        .arg("--release")
+        .args(["--release", "--out-dir", worker.out])
+        .env("HOTROD_EDGE_RULES", worker.rules)
         // What went wrong is in cargo's own words above; a trace through worker-build says nothing of it.
         .env("RUST_BACKTRACE", "0")
         .env("WASM_BINDGEN_BIN", ready.wasm_bindgen.path(&project.cache))
@@ -72,7 +100,7 @@ fn worker_build(project: &Project, ready: &Ready) -> Command {
 }
 
 /// worker-build always keeps the names of functions, a fifth of the module; what is deployed does without.
-fn strip(project: &Project) -> Command {
+fn strip(project: &Project, wasm: &Path) -> Command {
     let bin = project.npm_bin();
     let mut strip = command(bin.join("wasm-opt"), &project.root);
     // Only what worker-build enables too: workerd reads no newer encodings.
@@ -87,24 +115,27 @@ fn strip(project: &Project) -> Command {
     ];
     strip
         .args(features.map(|feature| format!("--enable-{feature}")))
-        .args(["--strip-debug", "--strip-producers", WASM, "--output", WASM])
+        .args(["--strip-debug", "--strip-producers"])
+        .arg(wasm)
+        .arg("--output")
+        .arg(wasm)
         .env("PATH", path_with(&[&bin]));
     strip
 }
 
 /// The size that the stamp holds, where inputs and outputs are still those of the stamp.
-fn unchanged(project: &Project, stamp: &Path, inputs: &str) -> Outcome<Option<Size>> {
+fn unchanged(project: &Project, worker: &Worker, stamp: &Path, inputs: &str) -> Outcome<Option<Size>> {
     let Ok(text) = fs::read_to_string(stamp) else {
         return Ok(None);
     };
     let mut lines = text.lines();
-    let same = lines.next() == Some(inputs) && lines.next() == Some(outputs(project)?.as_str());
+    let same = lines.next() == Some(inputs) && lines.next() == Some(outputs(project, worker)?.as_str());
     Ok(lines.next().filter(|_| same).and_then(Size::parse))
 }
 
-fn inputs(project: &Project, ready: &Ready) -> Outcome<String> {
+fn inputs(project: &Project, ready: &Ready, worker: &Worker) -> Outcome<String> {
     let mut fingerprint = Fingerprint::new();
-    for input in INPUTS {
+    for input in INPUTS.into_iter().chain([worker.rules]) {
         fingerprint.tree(&project.root, Path::new(input))?;
     }
     for (name, value) in settings(env::vars_os()) {
@@ -134,9 +165,9 @@ fn settings(all: impl Iterator<Item = (OsString, OsString)>) -> Vec<(String, Str
     settings
 }
 
-fn outputs(project: &Project) -> Outcome<String> {
+fn outputs(project: &Project, worker: &Worker) -> Outcome<String> {
     let mut fingerprint = Fingerprint::new();
-    fingerprint.tree(&project.root, Path::new(OUT))?;
+    fingerprint.tree(&project.root, Path::new(worker.out))?;
     Ok(fingerprint.finish())
 }
 

@@ -7,6 +7,7 @@ mod access;
 mod args;
 mod bench;
 mod build;
+mod conformance;
 mod debian;
 mod dev;
 mod failure;
@@ -68,9 +69,10 @@ fn perform(task: &Task) -> Outcome {
         Task::Help => Ok(()),
         Task::Fuzz(ref fuzz) => fuzz::fuzz(&project, fuzz),
         Task::Setup => setup::setup(&project).map(drop),
-        Task::Build => {
+        Task::Build { deployed } => {
             let ready = setup::setup(&project)?;
-            build::build(&project, &ready).map(drop)
+            build::build(&project, &ready)?;
+            if deployed { Ok(()) } else { build::build_follow(&project, &ready) }
         }
         Task::Check => steps::check(&project),
         Task::Mutants => mutants::mutants(&project),
@@ -78,5 +80,6 @@ fn perform(task: &Task) -> Outcome {
         Task::Dev(options) => dev::dev(&project, options),
         Task::Lab(options) => lab::lab(&project, options),
         Task::Bench(which) => bench::bench(&project, which),
+        Task::Conformance(ref options) => conformance::conformance(&project, options),
     }
 }

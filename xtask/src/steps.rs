@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::build::build;
+use crate::build::{build, build_follow};
 use crate::failure::{Failure, Outcome};
 use crate::mutants::mutants;
 use crate::project::Project;
@@ -22,7 +22,7 @@ struct Step {
 enum Work {
     /// Install what is missing.
     Setup,
-    /// Build the Worker.
+    /// Build the Workers.
     Build,
     /// Hold the Worker to its size.
     Budget,
@@ -128,6 +128,7 @@ fn perform(project: &Project, work: &Work, long: bool, found: &mut Found) -> Out
                 None => setup(project)?,
             };
             found.size = Some(build(project, &ready)?);
+            build_follow(project, &ready)?;
         }
         Work::Budget => {
             let size = found.size.ok_or_else(|| Failure::new("nothing was built"))?;
