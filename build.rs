@@ -18,8 +18,8 @@ mod rules {
 }
 
 use rules::table::{
-    Accepts, Bounds, Class, Disposition, Effect, Event, Lifetimes, Parameter, Policy, Requirement, Role, Route, Rules,
-    Scalar, Segment, Stored, Text, Touches,
+    Accepts, Bounds, Class, DecidedBy, Disposition, Effect, Event, Lifetimes, Parameter, Policy, Requirement, Role,
+    Route, Rules, Scalar, Segment, Shape, Stored, Text, Touches,
 };
 use std::{env, fs, path::Path};
 
@@ -97,6 +97,7 @@ impl Emit for Class {
             Policy::Live => "Policy::Live".to_string(),
             Policy::Bypass => "Policy::Bypass".to_string(),
             Policy::Store(lifetimes) => format!("Policy::Store({})", lifetimes.rust()),
+            Policy::Origin(lifetimes) => format!("Policy::Origin({})", lifetimes.rust()),
         };
         format!("Class {{ name: {}, policy: {policy} }}", name.rust())
     }
@@ -149,24 +150,36 @@ impl Emit for Segment {
             Self::Parameter { name, suffix } => {
                 format!("Segment::Parameter {{ name: {}, suffix: {} }}", name.rust(), suffix.rust())
             }
+            Self::Rest => "Segment::Rest".to_string(),
         }
     }
 }
 
 impl Emit for Stored {
     fn rust(&self) -> String {
-        let Self { key, hot, personal, query, lifetimes, content_type, require, volatile, tags, response_fields } =
-            self;
+        let Self { key, hot, lifetimes, tags, decided_by } = self;
+        let decided_by = match decided_by {
+            DecidedBy::Class(shape) => format!("DecidedBy::Class({})", shape.rust()),
+            DecidedBy::Origin => "DecidedBy::Origin".to_string(),
+        };
         format!(
-            "Stored {{ key: {}, hot: {hot}, personal: {personal}, query: {}, lifetimes: {}, content_type: {}, \
-             require: {}, volatile: {}, tags: {}, response_fields: {} }}",
+            "Stored {{ key: {}, hot: {hot}, lifetimes: {}, tags: {}, decided_by: {decided_by} }}",
             key.rust(),
-            list(query),
             lifetimes.rust(),
+            list(tags)
+        )
+    }
+}
+
+impl Emit for Shape {
+    fn rust(&self) -> String {
+        let Self { personal, query, content_type, require, volatile, response_fields } = self;
+        format!(
+            "Shape {{ personal: {personal}, query: {}, content_type: {}, require: {}, volatile: {}, response_fields: {} }}",
+            list(query),
             content_type.rust(),
             option(require.as_ref()),
             list(volatile),
-            list(tags),
             list(response_fields)
         )
     }

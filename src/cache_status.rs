@@ -18,6 +18,8 @@ pub enum Forward {
     Method,
     /// Nothing is stored under this key.
     UriMiss,
+    /// What is stored under this key was selected by other fields of a request (RFC 9111, section 4.1).
+    VaryMiss,
     /// Something fresh may be stored, and the request's semantics do not allow its use.
     Request,
     /// Something is stored, and it is stale.
@@ -32,6 +34,7 @@ impl Forward {
             Self::Bypass => "bypass",
             Self::Method => "method",
             Self::UriMiss => "uri-miss",
+            Self::VaryMiss => "vary-miss",
             Self::Request => "request",
             Self::Stale => "stale",
         }

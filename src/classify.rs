@@ -1,11 +1,14 @@
 //! Which rule a request falls under: an exact grammar over method, path and query. A near match is no match.
 
+use crate::cache_status::Forward;
 use crate::key::Nominated;
 use crate::names::path;
 use crate::rules::{
-    Disposition, NOCACHE, Parameter, Route, Rules, Segment, Stored, Text, VALUE_GREATEST_LENGTH, is_word,
+    DecidedBy, Disposition, NOCACHE, Parameter, Route, Rules, Segment, Shape, Stored, Text, VALUE_GREATEST_LENGTH,
+    is_word,
 };
 use crate::target::Target;
+use crate::validation::digest;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -34,7 +37,7 @@ impl<'r> Lane<'r> {
     #[must_use]
     pub fn route(self) -> Option<&'r Route> {
         match self {
-            Self::Live(route) | Self::Bypass(route) | Self::Method(route) => Some(route),
+            Self::Live(route) | Self::Bypass(route) | Self::Method(route) | Self::Past(route, _) => Some(route),
             Self::Unlisted => None,
         }
     }
@@ -51,6 +54,8 @@ pub enum Lane<'r> {
     Unlisted,
     /// A stored route asked by a method that is not safe to answer from store.
     Method(&'r Route),
+    /// A route that follows its origin, asked for what the store cannot answer, and why.
+    Past(&'r Route, Forward),
 }
 
 /// A stored route with the parameters of this request.
@@ -60,10 +65,11 @@ pub struct Selected<'r> {
     pub route: &'r Route,
     /// How it is kept.
     pub stored: &'r Stored,
-    /// Parameters of path and query that select the answer.
-    pub in_key: Nominated,
-    /// The canonical query: what the origin is asked with.
-    pub query: Nominated,
+    /// The logical key, with all that selects the answer.
+    pub key: String,
+    /// The query with which the origin is asked, from its question mark: the canonical one, or the client's where the
+    /// route follows its origin.
+    pub query: String,
     /// `?nocache=true` was given. It means something from an operator alone.
     pub nocache: bool,
 }
@@ -119,11 +125,29 @@ pub fn classify<'r>(rules: &'r Rules, method: &str, target: &Target<'_>) -> Clas
         Disposition::Live => Classified::Forward(Lane::Live(route)),
         Disposition::Bypass => Classified::Forward(Lane::Bypass(route)),
         Disposition::Store(_) if method != "GET" && method != "HEAD" => Classified::Forward(Lane::Method(route)),
-        Disposition::Store(stored) => match select(rules, route, stored, in_path, target.query) {
-            Ok(selected) => Classified::Stored(selected),
-            Err(refused) => Classified::Refused(refused),
-        },
+        Disposition::Store(stored) => {
+            let selected = match &stored.decided_by {
+                DecidedBy::Class(shape) => select(rules, route, stored, shape, in_path, target.query),
+                DecidedBy::Origin => Ok(follow(route, stored, target)),
+            };
+            selected.map_or_else(Classified::Refused, Classified::Stored)
+        }
     }
+}
+
+/// How much of a URL stands in a key as it is. What is longer is known by its SHA-256: a ledger keeps keys.
+const URL_IN_KEY_GREATEST_LENGTH: usize = 256;
+
+/// What selects the answer of a route that follows its origin: path and query as they stand.
+fn follow<'r>(route: &'r Route, stored: &'r Stored, target: &Target<'_>) -> Selected<'r> {
+    let url = target.after_host();
+    let query = url.get(target.path.len()..).unwrap_or_default().to_string();
+    let key = if url.len() > URL_IN_KEY_GREATEST_LENGTH {
+        format!("{}:{}", stored.key, digest(url.as_bytes()))
+    } else {
+        format!("{}:{url}", stored.key)
+    };
+    Selected { route, stored, key, query, nocache: false }
 }
 
 /// What selects the answer of a stored route, from path and query.
@@ -131,10 +155,11 @@ fn select<'r>(
     rules: &'r Rules,
     route: &'r Route,
     stored: &'r Stored,
+    shape: &'r Shape,
     in_path: Vec<(Text, String)>,
     query: &str,
 ) -> Result<Selected<'r>, Refused> {
-    let (query, nocache) = read_query(&stored.query, &rules.dropped_parameters, query)?;
+    let (query, nocache) = read_query(&shape.query, &rules.dropped_parameters, query)?;
     let mut in_key = query.clone();
     for (name, value) in in_path {
         if value.len() > VALUE_GREATEST_LENGTH {
@@ -142,7 +167,7 @@ fn select<'r>(
         }
         in_key.add(name, value);
     }
-    Ok(Selected { route, stored, in_key, query, nocache })
+    Ok(Selected { route, stored, key: format!("{}{in_key}", stored.key), query: query.to_string(), nocache })
 }
 
 /// The path's parameters, if the route matches it whole.
@@ -157,6 +182,7 @@ fn matches(route: &Route, target: &Target<'_>) -> Option<Vec<(Text, String)>> {
                 let value = text.strip_suffix(suffix.as_ref())?;
                 is_word(value).then(|| in_path.push((name.clone(), value.to_string())))?;
             }
+            Segment::Rest => return Some(in_path),
         }
     }
     asked.next().is_none().then_some(in_path)
@@ -173,7 +199,7 @@ fn is_near(route: &Route, target: &Target<'_>) -> bool {
     let near = |segment: &Segment| {
         asked.next().is_some_and(|text| match segment {
             Segment::Literal(literal) => stem(text) == stem(literal),
-            Segment::Parameter { .. } => true,
+            Segment::Parameter { .. } | Segment::Rest => true,
         })
     };
     route.path.iter().all(near) && asked.next().is_none()

@@ -111,6 +111,15 @@ impl Config {
                 )));
             }
         };
+        // Requests pass whole there, and answers are whatever the origin makes of them: no key could keep readers apart.
+        let follows = rules.stored().find(|(_, stored)| stored.shape().is_none());
+        if let Some((route, _)) = follows.filter(|_| !access.is_public()) {
+            return Err(Misconfigured(format!(
+                "{} must be `open` with these rules: route `{}` follows its origin.",
+                setting::ACCESS_MODE,
+                route.name
+            )));
+        }
         Ok(Self {
             access,
             origin: origin(

@@ -72,6 +72,8 @@ impl Sharing {
     pub fn say<P: Ports>(&self, answer: &mut Answer<P>) {
         match answer {
             Answer::Made(made) => {
+                // What an origin says on a route that follows it is not for it to say.
+                made.fields.retain(|(name, _)| !field::READABLE_BY.contains(&name.as_ref()));
                 vary(&mut made.fields, None);
                 made.fields.extend(self.fields());
             }

@@ -4,10 +4,13 @@
 //! a Cache API entry. An unknown version is a miss, so a new format may be written at any time.
 
 use crate::epoch::Epoch;
+use crate::names::field;
 use crate::rules::{Lifetimes, Seconds};
 use crate::time::UnixMillis;
+use crate::validation::Validators;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt::Write as _;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -15,6 +18,8 @@ use serde_json::Value;
 pub const FORMAT: u8 = 1;
 /// The greatest length of a head's text: that of a KV value's metadata.
 pub const HEAD_GREATEST_LENGTH: usize = 1024;
+/// The same on a route that follows its origin, whose answers keep all their fields and do not live in KV.
+pub const WHOLE_HEAD_GREATEST_LENGTH: usize = 16 * 1024;
 
 /// Everything about a stored response but its body. Written by serde; read by hand in [`Head::decode`], for what
 /// serde generates to read a struct, with its sentences about what was expected, is a tenth of the whole Worker.
@@ -44,7 +49,7 @@ pub struct Head {
     /// The ledger's position before the origin was asked.
     #[serde(rename = "e")]
     pub epoch: Epoch,
-    /// The weak entity tag as it is emitted.
+    /// The entity tag as it is emitted; empty, if there is none.
     #[serde(rename = "t")]
     pub etag: String,
     /// SHA-256 of the body, in hexadecimal.
@@ -59,13 +64,44 @@ pub struct Head {
     /// The marks of the tags that the origin gave it, separated by spaces.
     #[serde(rename = "m", skip_serializing_if = "String::is_empty")]
     pub marks: String,
+    /// The freshness lifetime that the origin stated, if it did.
+    #[serde(rename = "c", skip_serializing_if = "Option::is_none")]
+    pub stated: Option<Seconds>,
+    /// By what the origin knows this representation again.
+    #[serde(rename = "o", skip_serializing_if = "Validators::are_none")]
+    pub validators: Validators,
+    /// On a route that follows its origin: what else its header fields say.
+    #[serde(rename = "w", skip_serializing_if = "Option::is_none")]
+    pub followed: Option<Followed>,
+}
+
+/// What an origin's header fields say, besides a lifetime, on a route that follows them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Followed {
+    /// It may be used only while it is fresh (RFC 9111, section 4.2.4).
+    #[serde(rename = "b")]
+    pub forbids_stale: bool,
+    /// After its lifetime, use while a validation runs (RFC 5861, section 3).
+    #[serde(rename = "r")]
+    pub while_revalidate: Seconds,
+    /// After its lifetime, use when the origin fails (RFC 5861, section 4).
+    #[serde(rename = "e")]
+    pub if_error: Seconds,
+    /// The names of the request's fields that selected it (RFC 9111, section 4.1).
+    #[serde(rename = "y", skip_serializing_if = "String::is_empty")]
+    pub nominated: String,
+    /// What they amounted to.
+    #[serde(rename = "k", skip_serializing_if = "String::is_empty")]
+    pub variance: String,
 }
 
 impl Head {
-    /// The text that tiers keep, if it fits.
+    /// The text that tiers keep, if it fits. It is ASCII, as header fields are.
     #[must_use]
     pub fn encode(&self) -> Option<String> {
-        serde_json::to_string(self).ok().filter(|text| text.len() <= HEAD_GREATEST_LENGTH)
+        let text = ascii(serde_json::to_string(self).ok()?);
+        let at_most = if self.followed.is_some() { WHOLE_HEAD_GREATEST_LENGTH } else { HEAD_GREATEST_LENGTH };
+        (text.len() <= at_most).then_some(text)
     }
 
     /// Reads what [`Head::encode`] wrote. Anything else is nothing.
@@ -79,6 +115,18 @@ impl Head {
         for field in read.get("h")?.as_array()? {
             headers.push((field.get(0)?.as_str()?.into(), field.get(1)?.as_str()?.into()));
         }
+        let validator = |name: &str| read.get("o")?.get(name)?.as_str().map(String::from);
+        let validators = Validators { etag: validator("t"), last_modified: validator("m") };
+        let followed = match read.get("w") {
+            None => None,
+            Some(of) => Some(Followed {
+                forbids_stale: of.get("b")?.as_bool()?,
+                while_revalidate: Seconds::try_from(of.get("r")?.as_u64()?).ok()?,
+                if_error: Seconds::try_from(of.get("e")?.as_u64()?).ok()?,
+                nominated: of.get("y").and_then(Value::as_str).unwrap_or_default().into(),
+                variance: of.get("k").and_then(Value::as_str).unwrap_or_default().into(),
+            }),
+        };
         let head = Self {
             format: u8::try_from(number("v")?).ok()?,
             status: u16::try_from(number("s")?).ok()?,
@@ -93,8 +141,25 @@ impl Head {
             length: usize::try_from(number("l")?).ok()?,
             headers,
             marks: text("m").unwrap_or_default(),
+            stated: seconds("c"),
+            validators,
+            followed,
         };
         (head.format == FORMAT).then_some(head)
+    }
+
+    /// A kept header field.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+
+    /// What the origin is asked with whether this is still right (RFC 9111, section 4.3.1).
+    #[must_use]
+    pub fn conditions(&self) -> Vec<(&'static str, &str)> {
+        let Validators { etag, last_modified } = &self.validators;
+        let fields = [(field::IF_NONE_MATCH, etag), (field::IF_MODIFIED_SINCE, last_modified)];
+        fields.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect()
     }
 
     /// Current age (RFC 9111, section 4.2.3), in seconds.
@@ -116,6 +181,22 @@ impl Head {
     }
 }
 
+/// JSON in ASCII alone.
+fn ascii(text: String) -> String {
+    if text.is_ascii() {
+        return text;
+    }
+    let mut escaped = String::with_capacity(text.len());
+    for unit in text.encode_utf16() {
+        match u8::try_from(unit).ok().filter(u8::is_ascii) {
+            Some(byte) => escaped.push(char::from(byte)),
+            // Writing to a string cannot fail.
+            None => _ = write!(escaped, "\\u{unit:04x}"),
+        }
+    }
+    escaped
+}
+
 /// A stored response as a tier hands it out. `B` is the tier's body: a stream that has not been read.
 #[derive(Debug)]
 pub struct StoredResponse<B> {
@@ -127,10 +208,11 @@ pub struct StoredResponse<B> {
 
 #[cfg(test)]
 mod tests {
-    use super::{FORMAT, Head};
+    use super::{FORMAT, Followed, Head};
     use crate::epoch::Epoch;
     use crate::rules::{Bounds, Calendar, Lifetimes, WithoutLedger};
     use crate::time::UnixMillis;
+    use crate::validation::Validators;
     use alloc::string::String;
 
     fn head() -> Head {
@@ -148,6 +230,9 @@ mod tests {
             length: 3,
             headers: vec![("content-type".into(), "application/json".into())],
             marks: String::new(),
+            stated: None,
+            validators: Validators::default(),
+            followed: None,
         }
     }
 
@@ -158,6 +243,31 @@ mod tests {
     fn the_stored_text_is_pinned() {
         assert_eq!(head().encode().as_deref(), Some(PINNED));
         assert_eq!(Head::decode(PINNED), Some(head()));
+    }
+
+    /// The same of a route that follows its origin.
+    const PINNED_WHOLE: &str = r#"{"v":1,"s":200,"q":9900,"r":10000,"a":5,"f":300,"e":7,"t":"W/\"abc\"","d":"xyz","l":3,"h":[["content-type","application/json"]],"c":60,"o":{"t":"\"\u00e9\"","m":"Sun, 06 Nov 1994 08:49:37 GMT"},"w":{"b":true,"r":1,"e":2,"y":"foo","k":"0f"}}"#;
+
+    #[test]
+    fn what_the_origin_said_is_stored_in_ascii() {
+        let head = Head {
+            stated: Some(60),
+            validators: Validators {
+                etag: Some("\"\u{e9}\"".into()),
+                last_modified: Some("Sun, 06 Nov 1994 08:49:37 GMT".into()),
+            },
+            followed: Some(Followed {
+                forbids_stale: true,
+                while_revalidate: 1,
+                if_error: 2,
+                nominated: "foo".into(),
+                variance: "0f".into(),
+            }),
+            ..head()
+        };
+        assert_eq!(head.encode().as_deref(), Some(PINNED_WHOLE));
+        assert_eq!(Head::decode(PINNED_WHOLE), Some(head));
+        assert_eq!(Head::decode(&PINNED_WHOLE.replace("\"b\":true", "\"b\":1")), None);
     }
 
     #[test]
@@ -171,6 +281,16 @@ mod tests {
     fn a_head_that_would_not_fit_is_not_stored() {
         let mut head = head();
         head.headers.push(("content-language".into(), "x".repeat(1024)));
+        assert_eq!(head.encode(), None);
+        head.followed = Some(Followed {
+            forbids_stale: false,
+            while_revalidate: 0,
+            if_error: 0,
+            nominated: String::new(),
+            variance: String::new(),
+        });
+        assert!(head.encode().is_some());
+        head.headers.push(("x".into(), "x".repeat(16 * 1024)));
         assert_eq!(head.encode(), None);
     }
 

@@ -3,19 +3,21 @@
 
 use crate::access::Admitted;
 use crate::classify::Selected;
-use crate::entry::{FORMAT, Head};
+use crate::date;
+use crate::entry::{FORMAT, Head, StoredResponse};
 use crate::epoch::{Epoch, mark};
+use crate::follow::{Inbound, passed_fields, stored_fields};
 use crate::forwarding::fill_fields;
+use crate::freshness::Exchange;
 use crate::groups;
 use crate::key::{CacheKey, Tenant};
-use crate::lookup::holds;
+use crate::lookup::{Known, holds};
 use crate::names::field;
-use crate::ports::{
-    Body, Failure, Field, Flights as _, InFlight, Origin as _, Ports, Read, Response, Tier as _, TierName, within,
-};
-use crate::rules::{KV_LEAST_LIFE, Seconds, Stored, Text};
-use crate::storing::{BODY_GREATEST_LENGTH, Received, Refusal, Storing, may_store, may_store_body};
-use crate::validation::digest;
+use crate::ports::{Body, Failure, Flights as _, InFlight, Origin, Ports, Read, Response, Tier as _, TierName, within};
+use crate::rules::{KV_LEAST_LIFE, Seconds, Shape, Stored, Text};
+use crate::storing::{BODY_GREATEST_LENGTH, Received, Refusal, Storable, Storing, may_store, may_store_body};
+use crate::time::UnixMillis;
+use crate::validation::{Validators, digest, freshen};
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -38,6 +40,10 @@ pub struct Question {
     pub key: CacheKey,
     /// Where it comes from.
     pub url: String,
+    /// What the client's request says, on a route that follows its origin.
+    pub inbound: Option<Rc<Inbound>>,
+    /// Through which CDNs it came (RFC 8586), on such a route.
+    pub cdn_loop: Option<String>,
 }
 
 impl Question {
@@ -45,8 +51,15 @@ impl Question {
     #[must_use]
     pub fn new(admitted: &Admitted, selected: &Selected<'_>, url: String) -> Self {
         let Admitted { tenant, role, .. } = admitted;
-        let key = CacheKey::new(tenant, &selected.stored.key, &selected.in_key, role.as_deref());
-        Self { tenant: tenant.clone(), role: role.clone(), route: selected.route.name.clone(), key, url }
+        let key = CacheKey::new(tenant, &selected.key, role.as_deref());
+        let route = selected.route.name.clone();
+        Self { tenant: tenant.clone(), role: role.clone(), route, key, url, inbound: None, cdn_loop: None }
+    }
+
+    /// By which it is known while it is under way: requests that would ask in other words do not share it.
+    #[must_use]
+    pub fn flight(&self) -> CacheKey {
+        self.inbound.as_ref().map_or_else(|| self.key.clone(), |inbound| self.key.asked(&inbound.words()))
     }
 }
 
@@ -63,8 +76,8 @@ pub struct Fetched {
 
 /// What became of a question.
 pub enum Filled<B> {
-    /// An answer to be stored.
-    Stored(Fetched),
+    /// An answer to be stored, and the status by which the origin gave it: 304, if it said that what is stored is right.
+    Stored(Fetched, u16),
     /// The same, but another request asked for it and stores it.
     Joined(Fetched),
     /// An answer that is not stored.
@@ -78,37 +91,39 @@ pub struct Unstored<B> {
     /// The status code.
     pub status: u16,
     /// The header fields that are let through.
-    pub fields: Vec<Field>,
+    pub fields: Vec<(String, String)>,
     /// The body.
     pub body: Body<B>,
     /// Why it is not stored.
     pub refusal: Refusal,
+    /// When it was received.
+    pub received_at: UnixMillis,
 }
 
 /// Asks the origin, unless somebody in this isolate is asking the same. `epoch` is the position that was read before;
-/// or why the answer is not stored whatever it is. `newer_than` is a position that the client knows of.
+/// or why the answer is not stored whatever it is. `newer_than` is a position that the client knows of. `known` is what
+/// is stored and stale: it is taken if the origin says that it is right.
 pub async fn fill<P: Ports>(
     ports: &P,
     question: &Question,
     stored: &Stored,
     epoch: Result<Epoch, Refusal>,
     newer_than: Option<Epoch>,
+    known: &mut Option<Known<P::Body>>,
 ) -> Filled<P::Body> {
-    let Ok(position) = epoch else { return ask(ports, question, stored, epoch).await };
+    let Ok(position) = epoch else { return ask(ports, question, stored, epoch, known).await };
     let needed = newer_than.map_or(position, |newer| newer.max(position));
-    if let Some(flight) = joinable(ports, &question.key, needed) {
+    let name = question.flight();
+    if let Some(flight) = joinable(ports, &name, needed) {
         return match within(ports, FOLLOWED_MS, ports.flights().landed(flight.handle)).await.flatten() {
             Some(fetched) => Filled::Joined(fetched),
-            None => ask(ports, question, stored, epoch).await,
+            None => ask(ports, question, stored, epoch, known).await,
         };
     }
-    let handle = ports.flights().take_off(&question.key, position, ports.now());
-    let filled = ask(ports, question, stored, epoch).await;
-    ports.flights().land(
-        &question.key,
-        handle,
-        if let Filled::Stored(fetched) = &filled { Some(fetched) } else { None },
-    );
+    let handle = ports.flights().take_off(&name, position, ports.now());
+    let filled = ask(ports, question, stored, epoch, known).await;
+    let fetched = if let Filled::Stored(fetched, _) = &filled { Some(fetched) } else { None };
+    ports.flights().land(&name, handle, fetched);
     filled
 }
 
@@ -128,24 +143,66 @@ async fn ask<P: Ports>(
     question: &Question,
     stored: &Stored,
     epoch: Result<Epoch, Refusal>,
+    known: &mut Option<Known<P::Body>>,
 ) -> Filled<P::Body> {
-    let requested_at = ports.now();
-    let fields = fill_fields(ports.config(), question, &stored.content_type, ports.request_id());
-    let response = match ports.origin().fetch(&question.url, &fields).await {
-        Ok(response) => response,
+    // RFC 9111, section 4.3.1: with the validators of what is stored.
+    let conditions = known.as_ref().map_or_else(Vec::new, |known| known.head().conditions());
+    let is_conditional = !conditions.is_empty();
+    let (response, exchange) = match put_to_origin(ports, question, stored, &conditions).await {
+        Ok(answered) => answered,
         Err(failure) => return Filled::Failed(failure),
     };
-    if let Some(failure) = no_answer(&response).or_else(|| unasked(&response)) {
+    if response.status() != 304 || !is_conditional {
+        return taken(ports, question, stored, epoch, response, exchange).await;
+    }
+    if let Some(known) = known.take()
+        && let Some(filled) = freshened(ports, question, stored, epoch, known, &response, exchange).await
+    {
+        return filled;
+    }
+    // It is not about what is stored, or that is not whole: asked without a condition, the origin says all of it.
+    match put_to_origin(ports, question, stored, &[]).await {
+        Ok((response, exchange)) => taken(ports, question, stored, epoch, response, exchange).await,
+        Err(failure) => Filled::Failed(failure),
+    }
+}
+
+type Answered<P> = (<<P as Ports>::Origin as Origin>::Response, Exchange);
+
+async fn put_to_origin<P: Ports>(
+    ports: &P,
+    question: &Question,
+    stored: &Stored,
+    conditions: &[(&'static str, &str)],
+) -> Result<Answered<P>, Failure> {
+    let requested_at = ports.now();
+    let fields = fill_fields(ports.config(), question, stored.shape(), conditions, ports.request_id());
+    let response = ports.origin().fetch(&question.url, &fields).await?;
+    match no_answer(&response) {
+        Some(failure) => Err(failure),
+        None => Ok((response, Exchange { requested_at, received_at: ports.now() })),
+    }
+}
+
+/// What becomes of an answer that is a whole one.
+async fn taken<P: Ports>(
+    ports: &P,
+    question: &Question,
+    stored: &Stored,
+    epoch: Result<Epoch, Refusal>,
+    response: <P::Origin as Origin>::Response,
+    exchange: Exchange,
+) -> Filled<P::Body> {
+    if let Some(failure) = unasked(&response) {
         return Filled::Failed(failure);
     }
-    let received_at = ports.now();
-    let received = received(&response);
-    let (kept, passed) = (pick(&response, stored.response_fields.iter()), pick(&response, field::UNSTORED.iter()));
+    let received = received(question, response.status(), |name| response.header(name));
+    let (kept, passed) = fields(stored.shape(), &response, exchange);
     let groups = response.header(field::CACHE_GROUPS);
-    let status = received.status;
-    let unstored = |body, refusal| Filled::Unstored(Unstored { status, fields: passed, body, refusal });
-    let (epoch, freshness) = match (epoch, may_store(stored, &received, requested_at, received_at)) {
-        (Ok(epoch), Storing::Store(freshness)) => (epoch, freshness),
+    let (status, received_at) = (received.status, exchange.received_at);
+    let unstored = |body, refusal| Filled::Unstored(Unstored { status, fields: passed, body, refusal, received_at });
+    let (epoch, storable) = match (epoch, may_store(stored, &received, None, exchange)) {
+        (Ok(epoch), Storing::Store(storable)) => (epoch, storable),
         (Err(refusal), _) | (Ok(_), Storing::Refuse(refusal)) => {
             return unstored(Body::Stream(response.into_body()), refusal);
         }
@@ -155,31 +212,122 @@ async fn ask<P: Ports>(
         Ok(Read::Longer(body)) => return unstored(Body::Stream(body), Refusal::TooLarge),
         Err(failure) => return Filled::Failed(failure),
     };
-    let etag = match may_store_body(stored, &bytes) {
-        Storing::Store(etag) => etag,
-        Storing::Refuse(refusal) => return unstored(Body::Bytes(bytes.into()), refusal),
+    let etag = match stored.shape().map(|shape| may_store_body(shape, &bytes)) {
+        Some(Storing::Store(etag)) => etag,
+        Some(Storing::Refuse(refusal)) => return unstored(Body::Bytes(bytes.into()), refusal),
+        None => received.validators.etag.clone().unwrap_or_default(),
     };
     let Some(marks) = marks(groups.as_deref()) else {
         return unstored(Body::Bytes(bytes.into()), Refusal::TooManyGroups);
     };
-    let head = Head {
+    let body = Described { status, etag, digest: digest(&bytes), length: bytes.len(), marks };
+    let head = head(question, epoch, storable, received.validators, body, kept, exchange);
+    match head.encode() {
+        Some(encoded) => Filled::Stored(Fetched { head, encoded, bytes: bytes.into() }, status),
+        None => unstored(Body::Bytes(bytes.into()), Refusal::HeadTooLarge),
+    }
+}
+
+/// What becomes of a 304: the stored response with its fields (RFC 9111, section 4.3.4), at the position that was read
+/// before it was asked for. Nothing, if it is not about what is stored.
+async fn freshened<P: Ports>(
+    ports: &P,
+    question: &Question,
+    stored: &Stored,
+    epoch: Result<Epoch, Refusal>,
+    known: Known<P::Body>,
+    response: &<P::Origin as Origin>::Response,
+    exchange: Exchange,
+) -> Option<Filled<P::Body>> {
+    let StoredResponse { head: before, body } = known.usable.stored;
+    let answered = validators(|name| response.header(name));
+    before.validators.are_selected_by(&answered).then_some(())?;
+    let Ok(Read::Whole(bytes)) = ports.origin().read(body, BODY_GREATEST_LENGTH).await else { return None };
+    (bytes.len() == before.length && digest(&bytes) == before.digest).then_some(())?;
+    let (kept, _) = fields(stored.shape(), response, exchange);
+    let mut headers = before.headers.clone();
+    freshen(&mut headers, kept);
+    let mut received = received(question, before.status, |name| {
+        let of_this_answer = [field::AGE, field::DATE, field::SET_COOKIE].contains(&name);
+        let kept = || headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone());
+        response.header(name).or_else(|| if of_this_answer { None } else { kept() })
+    });
+    // The content is what it was.
+    received.content_length = None;
+    received.validators = Validators {
+        etag: answered.etag.or(before.validators.etag),
+        last_modified: answered.last_modified.or(before.validators.last_modified),
+    };
+    let unstored = |refusal| {
+        let (fields, body) = (headers.clone(), Body::Bytes(bytes.clone().into()));
+        let (status, received_at) = (before.status, exchange.received_at);
+        Some(Filled::Unstored(Unstored { status, fields, body, refusal, received_at }))
+    };
+    let (epoch, storable) = match (epoch, may_store(stored, &received, before.stated, exchange)) {
+        (Ok(epoch), Storing::Store(storable)) => (epoch, storable),
+        (Err(refusal), _) | (Ok(_), Storing::Refuse(refusal)) => return unstored(refusal),
+    };
+    let marks = match response.header(field::CACHE_GROUPS) {
+        None => before.marks,
+        Some(groups) => match marks(Some(&groups)) {
+            Some(marks) => marks,
+            None => return unstored(Refusal::TooManyGroups),
+        },
+    };
+    let etag = match (&received.validators.etag, stored.shape()) {
+        (Some(etag), None) => etag.clone(),
+        _ => before.etag,
+    };
+    let body = Described { status: before.status, etag, digest: before.digest, length: before.length, marks };
+    let head = head(question, epoch, storable, received.validators, body, headers.clone(), exchange);
+    match head.encode() {
+        Some(encoded) => Some(Filled::Stored(Fetched { head, encoded, bytes: bytes.into() }, response.status())),
+        None => unstored(Refusal::HeadTooLarge),
+    }
+}
+
+/// A representation as it is stored.
+struct Described {
+    status: u16,
+    etag: String,
+    digest: String,
+    length: usize,
+    marks: String,
+}
+
+fn head(
+    question: &Question,
+    epoch: Epoch,
+    storable: Storable,
+    validators: Validators,
+    described: Described,
+    headers: Vec<(String, String)>,
+    exchange: Exchange,
+) -> Head {
+    let Storable { freshness, mut followed } = storable;
+    if let (Some(followed), Some(inbound)) = (&mut followed, &question.inbound)
+        && !followed.nominated.is_empty()
+    {
+        followed.variance = inbound.variance(&followed.nominated);
+    }
+    let Described { status, etag, digest, length, marks } = described;
+    Head {
         format: FORMAT,
         status,
-        requested_at,
-        received_at,
+        requested_at: exchange.requested_at,
+        received_at: exchange.received_at,
         initial_age: freshness.initial_age,
         lifetime: freshness.lifetime,
         period_end: freshness.period_end,
         epoch,
         etag,
-        digest: digest(&bytes),
-        length: bytes.len(),
-        headers: kept.into_iter().map(|(name, value)| (name.into_owned(), value)).collect(),
+        digest,
+        length,
+        headers,
         marks,
-    };
-    match head.encode() {
-        Some(encoded) => Filled::Stored(Fetched { head, encoded, bytes: bytes.into() }),
-        None => unstored(Body::Bytes(bytes.into()), Refusal::HeadTooLarge),
+        stated: freshness.stated,
+        validators,
+        followed,
     }
 }
 
@@ -200,33 +348,64 @@ fn marks(field: Option<&str>) -> Option<String> {
 /// A response to be kept, and where.
 #[derive(Debug)]
 pub struct Keep<B> {
-    /// Its name.
-    pub key: CacheKey,
     /// By which reuse is judged.
     pub head: Head,
     /// The same, encoded.
     pub encoded: String,
     /// For how long.
     pub seconds: Seconds,
-    /// The tiers, each with a body of its own.
-    pub places: Vec<(TierName, Body<B>)>,
+    /// The tiers, each with a name and a body of its own.
+    pub places: Vec<Place<B>>,
+}
+
+/// Where a response is kept.
+#[derive(Debug)]
+pub struct Place<B> {
+    /// In which tier.
+    pub tier: TierName,
+    /// Under which name.
+    pub key: CacheKey,
+    /// The body.
+    pub body: Body<B>,
 }
 
 impl<B> Keep<B> {
-    /// In every tier in which its route lives.
+    /// In every tier in which its route lives. One of several variants is kept under its own name, too.
     pub fn everywhere<P: Ports<Body = B>>(ports: &P, key: &CacheKey, stored: &Stored, fetched: Fetched) -> Self {
         let Fetched { head, encoded, bytes } = fetched;
+        let variant = head.followed.as_ref().filter(|followed| !followed.nominated.is_empty());
+        let names: Vec<_> = [Some(key.clone()), variant.map(|variant| key.variant(&variant.variance))].into();
         let holding = ports.tiers().iter().map(P::Tier::name).filter(|tier| holds(*tier, stored));
-        let places = holding.map(|tier| (tier, Body::Bytes(bytes.clone()))).collect();
-        Self { key: key.clone(), seconds: left(stored, head.initial_age), head, encoded, places }
+        let place = |tier, key| Place { tier, key, body: Body::Bytes(bytes.clone()) };
+        let places = holding.flat_map(|tier| names.iter().flatten().map(move |key| (tier, key.clone())));
+        let places = places.map(|(tier, key)| place(tier, key)).collect();
+        Self { seconds: left(stored, &head, head.initial_age), head, encoded, places }
+    }
+
+    /// In one tier.
+    #[must_use]
+    pub fn in_tier(tier: TierName, key: CacheKey, head: Head, body: Body<B>, seconds: Seconds) -> Option<Self> {
+        Some(Self { encoded: head.encode()?, head, seconds, places: vec![Place { tier, key, body }] })
     }
 }
+
+/// The longest that any tier keeps anything.
+const KEPT_AT_MOST: Seconds = 31 * 86_400;
+/// For so long a tier keeps what is past every use but can be validated.
+const KEPT_FOR_VALIDATION: Seconds = 86_400;
 
 /// How long a tier keeps what is `age` seconds old already. A store may refuse a shorter life; reuse is judged by the
 /// head, so a longer one does no harm.
 #[must_use]
-pub fn left(stored: &Stored, age: Seconds) -> Seconds {
-    stored.lifetimes.keep().saturating_sub(age).max(KV_LEAST_LIFE)
+pub fn left(stored: &Stored, head: &Head, age: Seconds) -> Seconds {
+    let life = match &head.followed {
+        None => stored.lifetimes.keep(),
+        Some(followed) => {
+            let usable = head.lifetime.saturating_add(followed.while_revalidate.max(followed.if_error));
+            usable.saturating_add(if head.validators.are_none() { 0 } else { KEPT_FOR_VALIDATION })
+        }
+    };
+    life.saturating_sub(age).clamp(KV_LEAST_LIFE, KEPT_AT_MOST)
 }
 
 /// A status that is no final answer to a request (RFC 9110, section 15): nothing can be passed on.
@@ -248,19 +427,50 @@ fn unasked<R: Response>(response: &R) -> Option<Failure> {
     }
 }
 
-fn received<R: Response>(response: &R) -> Received {
+/// What decides about an answer. `header` answers a field's value.
+fn received(question: &Question, status: u16, header: impl Fn(&str) -> Option<String>) -> Received {
+    let with_authorization =
+        question.inbound.as_ref().is_some_and(|inbound| inbound.field(field::AUTHORIZATION).is_some());
     Received {
-        status: response.status(),
-        content_type: response.header(field::CONTENT_TYPE),
-        content_length: response.header(field::CONTENT_LENGTH),
-        cache_control: response.header(field::CACHE_CONTROL),
-        age: response.header(field::AGE),
-        vary: response.header(field::VARY),
-        set_cookie: response.header(field::SET_COOKIE).is_some(),
+        status,
+        content_type: header(field::CONTENT_TYPE),
+        content_length: header(field::CONTENT_LENGTH),
+        cache_control: header(field::CACHE_CONTROL),
+        targeted: [header(field::HOTROD_CDN_CACHE_CONTROL), header(field::CDN_CACHE_CONTROL)],
+        age: header(field::AGE),
+        date: header(field::DATE),
+        expires: header(field::EXPIRES),
+        vary: header(field::VARY),
+        set_cookie: header(field::SET_COOKIE).is_some(),
+        validators: validators(header),
+        with_authorization,
     }
 }
 
-/// The listed header fields of an answer, and no others.
-fn pick<R: Response, N: AsRef<str>>(response: &R, names: impl Iterator<Item = N>) -> Vec<Field> {
-    names.filter_map(|name| Some((Text::Owned(name.as_ref().into()), response.header(name.as_ref())?))).collect()
+/// The greatest length of a validator that is kept: a head has little room.
+const VALIDATOR_GREATEST_LENGTH: usize = 128;
+
+fn validators(header: impl Fn(&str) -> Option<String>) -> Validators {
+    let kept = |name| header(name).filter(|value| (1..=VALIDATOR_GREATEST_LENGTH).contains(&value.len()));
+    Validators { etag: kept(field::ETAG), last_modified: kept(field::LAST_MODIFIED) }
+}
+
+/// The header fields of an answer that are kept if it is stored, and those that are let through if it is not: the listed
+/// ones, or on a route that follows its origin all of them, and a Date, which every answer has (RFC 9110, section 6.6.1).
+#[expect(clippy::type_complexity, reason = "two lists of fields")]
+fn fields<R: Response>(
+    shape: Option<&Shape>,
+    response: &R,
+    exchange: Exchange,
+) -> (Vec<(String, String)>, Vec<(String, String)>) {
+    if let Some(shape) = shape {
+        let listed = |name: &str| Some((String::from(name), response.header(name)?));
+        let kept = shape.response_fields.iter().filter_map(|name| listed(name));
+        return (kept.collect(), field::UNSTORED.iter().filter_map(|name| listed(name)).collect());
+    }
+    let mut passed = passed_fields(response);
+    if !passed.iter().any(|(name, _)| name == field::DATE) {
+        passed.push((field::DATE.into(), date::format(exchange.received_at)));
+    }
+    (stored_fields(passed.clone()), passed)
 }

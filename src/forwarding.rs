@@ -9,7 +9,7 @@ use crate::fill::Question;
 use crate::key::Tenant;
 use crate::names::field;
 use crate::ports::{Edits, Field, Request, Response};
-use crate::rules::Text;
+use crate::rules::{Shape, Text};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -43,12 +43,23 @@ fn edge_fields(
 }
 
 /// All header fields of a request that fills the store. Nothing of the client's is in it, so that equal keys
-/// send equal bytes; the request id is the edge's own.
+/// send equal bytes, unless the route follows its origin; the request id is the edge's own. `conditions` ask whether a
+/// stored response is still right.
 #[must_use]
-pub fn fill_fields(config: &Config, question: &Question, content_type: &str, request_id: String) -> Vec<Field> {
+pub fn fill_fields(
+    config: &Config,
+    question: &Question,
+    shape: Option<&Shape>,
+    conditions: &[(&'static str, &str)],
+    request_id: String,
+) -> Vec<Field> {
     let on_behalf = Some((&question.tenant, question.role.as_ref()));
-    let mut fields = edge_fields(config, on_behalf, request_id, None);
-    fields.push((Text::Borrowed(field::ACCEPT), content_type.to_string()));
+    let mut fields = edge_fields(config, on_behalf, request_id, question.cdn_loop.clone());
+    fields.extend(shape.map(|shape| (Text::Borrowed(field::ACCEPT), shape.content_type.to_string())));
+    if let Some(inbound) = &question.inbound {
+        fields.extend_from_slice(inbound.fields());
+    }
+    fields.extend(conditions.iter().map(|(name, value)| (Text::Borrowed(*name), (*value).to_string())));
     fields
 }
 
@@ -66,6 +77,18 @@ pub fn is_too_long<R: Request>(request: &R) -> bool {
     lengths.sum::<usize>() > FIELDS_GREATEST_LENGTH
 }
 
+/// Whether a field of a client's request ends here: hop-by-hop, named by Connection, or one that only the edge may send.
+#[must_use]
+pub fn is_dropped(name: &str, named_by_connection: &[String]) -> bool {
+    // Many servers read an underscore in a field's name as a hyphen.
+    let read_as = name.replace('_', "-");
+    field::HOP_BY_HOP.contains(&name)
+        || field::NEXT_HOP.contains(&name)
+        || named_by_connection.iter().any(|named| named == name)
+        || field::TRUSTED.contains(&read_as.as_str())
+        || field::TRUSTED_PREFIXES.iter().any(|prefix| read_as.starts_with(prefix))
+}
+
 /// What is changed in a client's request on its way to the origin.
 #[must_use]
 pub fn request_edits<R: Request>(
@@ -77,16 +100,7 @@ pub fn request_edits<R: Request>(
     let named = connection_options(request.header(field::CONNECTION));
     // An upgrade (RFC 9110, section 7.8) is made hop by hop: the runtime asks for it again on its own connection.
     let upgrades = request.header(field::UPGRADE).is_some();
-    let dropped = |name: &String| {
-        let hop = field::HOP_BY_HOP.contains(&name.as_str())
-            || field::NEXT_HOP.contains(&name.as_str())
-            || named.contains(name);
-        // Many servers read an underscore in a field's name as a hyphen.
-        let read_as = name.replace('_', "-");
-        let trusted = field::TRUSTED.contains(&read_as.as_str())
-            || field::TRUSTED_PREFIXES.iter().any(|prefix| read_as.starts_with(prefix));
-        (hop && !(upgrades && name == field::UPGRADE)) || trusted
-    };
+    let dropped = |name: &String| is_dropped(name, &named) && !(upgrades && name == field::UPGRADE);
     Edits {
         remove: request.header_names().into_iter().filter(dropped).map(Text::Owned).collect(),
         set: edge_fields(
@@ -106,8 +120,8 @@ pub fn response_edits<R: Response>(response: &R, lane: Lane<'_>, status: &CacheS
     // A 101 says to what the connection is upgraded; on any other answer the field is of the next hop.
     let kept = |name: &&str| *name == field::UPGRADE && response.status() == 101;
     remove.extend(field::HOP_BY_HOP.into_iter().filter(|name| !kept(name)).map(Text::Borrowed));
-    // Only the edge says where its ledger stands.
-    remove.push(Text::Borrowed(field::EPOCH_TOKEN));
+    // Only the edge says where its ledger stands; and what is for this cache alone ends here (RFC 9213, section 2.2).
+    remove.extend([field::EPOCH_TOKEN, field::HOTROD_CDN_CACHE_CONTROL].map(Text::Borrowed));
     let mut set = vec![
         (field::CACHE_STATUS, status.field_value(response.header(field::CACHE_STATUS).as_deref())),
         (field::CLOUDFLARE_CDN_CACHE_CONTROL, "no-store".to_string()),
@@ -120,7 +134,7 @@ pub fn response_edits<R: Response>(response: &R, lane: Lane<'_>, status: &CacheS
                 [field::CDN_CACHE_CONTROL, field::SURROGATE_CONTROL, field::EXPIRES, field::PRAGMA].map(Text::Borrowed),
             );
         }
-        Lane::Bypass(_) | Lane::Unlisted | Lane::Method(_) => {
+        Lane::Bypass(_) | Lane::Unlisted | Lane::Method(_) | Lane::Past(..) => {
             // Every answer says whether it may be kept, so that no cache in front has to guess.
             if response.header(field::CACHE_CONTROL).is_none() && response.header(field::EXPIRES).is_none() {
                 set.push((field::CACHE_CONTROL, "no-store".to_string()));
@@ -131,7 +145,8 @@ pub fn response_edits<R: Response>(response: &R, lane: Lane<'_>, status: &CacheS
 }
 
 /// The fields that a Connection field names (RFC 9110, section 7.6.1), in lower case.
-fn connection_options(connection: Option<String>) -> Vec<String> {
+#[must_use]
+pub fn connection_options(connection: Option<String>) -> Vec<String> {
     let connection = connection.unwrap_or_default();
     let token = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     // Cache-Control, among others, is end-to-end: no Connection field can take it out. Upgrade is hop-by-hop by

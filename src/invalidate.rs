@@ -1,12 +1,14 @@
 //! Purges on their way to the ledger: whoever asks for one, and what a write makes out of date.
 
 use crate::classify::{Classified, Lane, classify};
+use crate::config::Config;
 use crate::epoch::{Counters, Mode, Scope, mark};
 use crate::groups;
 use crate::key::Tenant;
 use crate::ledger::order::{Declined, Done, Occasion, Order};
-use crate::ports::{Failure, Incident, Ledger as _, Ports, within};
-use crate::rules::{Rules, Touches};
+use crate::names::field;
+use crate::ports::{Failure, Incident, Ledger as _, Ports, Response, within};
+use crate::rules::{Disposition, Rules, Touches};
 use crate::small::Set;
 use crate::snapshot::{Snapshot, keep, share};
 use crate::target::Target;
@@ -82,6 +84,7 @@ pub fn tagged(rules: &Rules, tag: &str, scopes: &mut Set<Scope>) {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {
     scopes: Set<Scope>,
+    mode: Mode,
 }
 
 impl Write {
@@ -92,7 +95,7 @@ impl Write {
         if matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE") {
             return None;
         }
-        let mut scopes = Set::new();
+        let (mut scopes, mut mode) = (Set::new(), Mode::Soft);
         match lane {
             Lane::Live(route) | Lane::Bypass(route) => {
                 if let Some(touches) = &route.invalidates {
@@ -100,25 +103,34 @@ impl Write {
                 }
             }
             Lane::Method(route) => {
+                // Section 4.4: what an unsafe method invalidates is not used before it is validated, and so not for a
+                // window either, which only a class can say that it bears.
+                if matches!(&route.disposition, Disposition::Store(stored) if stored.shape().is_none()) {
+                    mode = Mode::Hard;
+                }
                 scopes.insert(match classify(rules, "GET", target) {
-                    Classified::Stored(selected) => Scope::Key {
-                        route: route.name.to_string(),
-                        key: format!("{}{}", selected.stored.key, selected.in_key),
-                    },
+                    Classified::Stored(selected) => Scope::Key { route: route.name.to_string(), key: selected.key },
                     // With a query that selects none of its answers, it may mean any of them.
                     _ => Scope::Route(route.name.to_string()),
                 });
             }
-            Lane::Unlisted => {}
+            Lane::Unlisted | Lane::Past(..) => {}
         }
-        Some(Self { scopes })
+        Some(Self { scopes, mode })
     }
 
-    /// With the groups that the answer names (RFC 9875, section 3), if the answer is no error. Nothing, if nothing is
-    /// out of date.
+    /// With the groups that the answer names (RFC 9875, section 3), and what it says that was written at the same time
+    /// (RFC 9111, section 4.4), if the answer is no error. Nothing, if nothing is out of date.
     #[must_use]
-    pub fn end(mut self, rules: &Rules, status: u16, groups: Option<&str>) -> Option<Self> {
-        let groups = groups.and_then(groups::parse).unwrap_or_default();
+    pub fn end<R: Response>(mut self, rules: &Rules, config: &Config, response: &R) -> Option<Self> {
+        let groups = response.header(field::CACHE_GROUP_INVALIDATION);
+        let groups = groups.as_deref().and_then(groups::parse).unwrap_or_default();
+        for name in [field::LOCATION, field::CONTENT_LOCATION] {
+            let scope = response.header(name).and_then(|location| located(rules, config, &location));
+            if let Some(scope) = scope {
+                self.scopes.insert(scope);
+            }
+        }
         if groups.len() > groups::GROUPS_AT_MOST {
             // Too many to be told apart, so it may be anything.
             self.scopes.insert(Scope::Tenant);
@@ -127,14 +139,27 @@ impl Write {
                 tagged(rules, group, &mut self.scopes);
             }
         }
-        (matches!(status, 200..=399) && !self.scopes.is_empty()).then_some(self)
+        (matches!(response.status(), 200..=399) && !self.scopes.is_empty()).then_some(self)
     }
 
     /// Tells the ledger. The token of the position, if it confirmed.
     pub async fn tell<P: Ports>(&self, ports: &P, tenant: &Tenant) -> Option<String> {
-        let told = Order { mode: Mode::Soft, scopes: self.scopes.clone(), occasion: Occasion::Write };
+        let told = Order { mode: self.mode, scopes: self.scopes.clone(), occasion: Occasion::Write };
         let done = order(ports, tenant, &told).await.ok()?.ok()?;
         let receipt: Value = serde_json::from_str(&done.receipt).ok()?;
         receipt.get("token")?.as_str().map(String::from)
     }
+}
+
+/// The key that a URI in an answer names, if it is of the origin that answered: "a cache MUST NOT invalidate [...] if the
+/// origin (scheme, host, port) differs" (section 4.4).
+fn located(rules: &Rules, config: &Config, location: &str) -> Option<Scope> {
+    let path = match location.strip_prefix(config.origin.as_str()) {
+        Some(path) => path,
+        None => location,
+    };
+    (path.starts_with('/') && !path.starts_with("//")).then_some(())?;
+    let url = format!("https://edge{path}");
+    let Classified::Stored(selected) = classify(rules, "GET", &Target::parse(&url).ok()?) else { return None };
+    Some(Scope::Key { route: selected.route.name.to_string(), key: selected.key })
 }

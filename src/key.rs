@@ -57,21 +57,37 @@ impl fmt::Display for Nominated {
 pub struct CacheKey {
     text: String,
     tenant_length: usize,
-    /// Without the role.
+    /// Without role and variant.
     shared_length: usize,
 }
 
 impl CacheKey {
-    /// The key of a tenant's answer: `{tenant}/{key}`, with parameters `?days=30`, and for a role `;role=owner`.
+    /// The key of a tenant's answer: `{tenant}/{key}`, and for a role `;role=owner`. `key` is the logical one, with its
+    /// parameters.
     #[must_use]
-    pub fn new(tenant: &Tenant, key: &str, nominated: &Nominated, role: Option<&str>) -> Self {
-        let mut text = format!("{}/{key}{nominated}", tenant.as_str());
-        let shared_length = text.len();
-        if let Some(role) = role {
-            text.push_str(ROLE);
-            text.push_str(role);
+    pub fn new(tenant: &Tenant, key: &str, role: Option<&str>) -> Self {
+        let text = format!("{}/{key}", tenant.as_str());
+        let key = Self { tenant_length: tenant.as_str().len(), shared_length: text.len(), text };
+        match role {
+            Some(role) => key.of(ROLE, role),
+            None => key,
         }
-        Self { text, tenant_length: tenant.as_str().len(), shared_length }
+    }
+
+    /// That of the variant which requests of this variance select (RFC 9111, section 4.1).
+    #[must_use]
+    pub fn variant(&self, variance: &str) -> Self {
+        self.of(";vary=", variance)
+    }
+
+    /// By which requests find each other that ask the origin in the same words.
+    #[must_use]
+    pub fn asked(&self, words: &str) -> Self {
+        self.of(";asked=", words)
+    }
+
+    fn of(&self, what: &str, value: &str) -> Self {
+        Self { text: format!("{}{what}{value}", self.text), ..*self }
     }
 
     /// The whole text, as it stands in Workers KV.
@@ -86,7 +102,7 @@ impl CacheKey {
         self.text.get(..self.tenant_length).unwrap_or_default()
     }
 
-    /// The key within its tenant, under which it is purged, for all roles at once: `dashboard:trends:revenue:v1?days=30`.
+    /// The key within its tenant, under which it is purged, for all roles and variants at once: `dashboard:trends:revenue:v1?days=30`.
     #[must_use]
     pub fn logical(&self) -> &str {
         self.text.get(self.tenant_length..self.shared_length).unwrap_or_default().trim_start_matches('/')
@@ -122,10 +138,15 @@ mod tests {
         let mut nominated = Nominated::default();
         nominated.add("to".into(), "2".into());
         nominated.add("from".into(), "1".into());
-        let key = CacheKey::new(&tenant, "d:x:v1", &nominated, Some("owner"));
+        let logical_key = format!("d:x:v1{nominated}");
+        let key = CacheKey::new(&tenant, &logical_key, Some("owner"));
         assert_eq!(key.as_str(), "a.test/d:x:v1?from=1&to=2;role=owner");
         assert_eq!(logical("d:x:v1?from=1&to=2;role=owner"), key.logical());
-        assert_eq!(CacheKey::new(&tenant, "d:x:v1", &nominated, None).as_str(), "a.test/d:x:v1?from=1&to=2");
+        let shared = CacheKey::new(&tenant, &logical_key, None);
+        assert_eq!(shared.as_str(), "a.test/d:x:v1?from=1&to=2");
+        assert_eq!(shared.variant("0f").as_str(), "a.test/d:x:v1?from=1&to=2;vary=0f");
+        assert_eq!(shared.asked("0f").as_str(), "a.test/d:x:v1?from=1&to=2;asked=0f");
+        assert_eq!(shared.variant("0f").logical(), shared.logical());
         assert_eq!(key.tenant(), "a.test");
         assert_eq!(key.logical(), "d:x:v1?from=1&to=2");
     }

@@ -1,14 +1,18 @@
 //! Looks a key up: the counters and the nearest tier at once, then the further tiers, until something may answer.
 
+use crate::cache_control::RequestDirectives;
 use crate::cache_status::Forward;
 use crate::classify::Selected;
 use crate::entry::{Head, StoredResponse};
 use crate::epoch::{Covered, Epoch, Standing};
+use crate::fill::Question;
+use crate::follow::Inbound;
 use crate::key::{CacheKey, Tenant};
 use crate::ports::{Incident, Ports, Tier as _, TierName};
 use crate::reuse::{Knowledge, Reuse, Stale, reuse};
 use crate::rules::{Route, Seconds, Stored};
 use crate::snapshot::{Bounds, Judge, URGED_MS, judge, renew};
+use alloc::string::String;
 use futures::future::join;
 
 /// What was found in the stores.
@@ -21,8 +25,24 @@ pub struct Lookup<B> {
     pub why: Forward,
     /// Whether what was found does not count because of a purge.
     pub purged: bool,
-    /// What answers if the origin fails.
-    pub on_error: Option<Usable<B>>,
+    /// What is stored but does not answer as it is.
+    pub known: Option<Known<B>>,
+}
+
+/// A stored response that the origin is asked about.
+pub struct Known<B> {
+    /// It.
+    pub usable: Usable<B>,
+    /// Whether it answers if the origin fails.
+    pub answers_on_error: bool,
+}
+
+impl<B> Known<B> {
+    /// Its head.
+    #[must_use]
+    pub fn head(&self) -> &Head {
+        &self.usable.stored.head
+    }
 }
 
 /// A stored response that may answer.
@@ -40,7 +60,8 @@ pub struct Usable<B> {
 }
 
 impl<B> Usable<B> {
-    fn stale(tier: TierName, stored: StoredResponse<B>, stale: Stale) -> Self {
+    /// One that is stale.
+    pub fn stale(tier: TierName, stored: StoredResponse<B>, stale: Stale) -> Self {
         Self { tier, stored, age: stale.age, ttl: stale.ttl, stale: Some(stale) }
     }
 }
@@ -49,23 +70,29 @@ impl<B> Usable<B> {
 /// that the client knows of.
 pub async fn lookup<P: Ports>(
     ports: &P,
-    tenant: &Tenant,
     selected: &Selected<'_>,
-    key: &CacheKey,
+    question: &Question,
     newer_than: Option<Epoch>,
 ) -> Lookup<P::Body> {
+    let Question { tenant, key, inbound, .. } = question;
+    let asked = inbound.as_ref().map_or_else(RequestDirectives::default, |inbound| inbound.directives);
     let mut tiers = ports.tiers().iter().filter(|tier| holds(tier.name(), selected.stored));
     let bounds = Bounds::of(&selected.stored.lifetimes, ports.config().snapshot_at_most);
-    let (judge, mut found) = join(judge(ports, tenant, bounds, newer_than), get(ports, tiers.next(), key)).await;
-    let mut lookup = Lookup { judge, usable: None, why: Forward::UriMiss, purged: false, on_error: None };
+    let mut tier = tiers.next();
+    let (judge, mut found) = join(judge(ports, tenant, bounds, newer_than), find(ports, tier, question)).await;
+    let mut lookup = Lookup { judge, usable: None, why: Forward::UriMiss, purged: false, known: None };
     loop {
-        if let Some((tier, stored)) = found {
+        if matches!(found, Found::OtherVariant) {
+            lookup.why = Forward::VaryMiss;
+        }
+        if let Found::This(tier, stored) = found {
             if catch_up(ports, tenant, bounds, &mut lookup.judge, &stored.head).await {
                 // It was judged by counters that are not the last word any more.
-                lookup.on_error = None;
+                lookup.known = None;
             }
             let known = known(lookup.judge.as_ref(), selected.route, key, &stored, newer_than);
-            match reuse(&stored.head, &selected.stored.lifetimes, known, ports.now()) {
+            let judged = reuse(&stored.head, &selected.stored.lifetimes, known, &asked, ports.now());
+            let (stale, why, answers_on_error) = match judged {
                 Reuse::Fresh { age, ttl } => {
                     lookup.usable = Some(Usable { tier, stored, age, ttl, stale: None });
                     return lookup;
@@ -74,20 +101,33 @@ pub async fn lookup<P: Ports>(
                     lookup.usable = Some(Usable::stale(tier, stored, stale));
                     return lookup;
                 }
-                Reuse::OnError(stale) => {
-                    (lookup.why, lookup.purged) = (Forward::Stale, false);
-                    if lookup.on_error.is_none() {
-                        lookup.on_error = Some(Usable::stale(tier, stored, stale));
-                    }
+                Reuse::OnError(stale) => (Some(stale), Forward::Stale, true),
+                Reuse::Expired(stale) => (Some(stale), Forward::Stale, false),
+                Reuse::Unwanted(stale) => (Some(stale), Forward::Request, true),
+                Reuse::Purged => (None, lookup.why, false),
+            };
+            if let Some(stale) = stale {
+                (lookup.why, lookup.purged) = (why, false);
+                if !lookup.known.as_ref().is_some_and(|known| known.answers_on_error || !answers_on_error) {
+                    lookup.known = Some(Known { usable: Usable::stale(tier, stored, stale), answers_on_error });
                 }
-                Reuse::Expired => (lookup.why, lookup.purged) = (Forward::Stale, false),
-                Reuse::Purged if lookup.why == Forward::UriMiss => lookup.purged = true,
-                Reuse::Purged => {}
+            } else if lookup.why == Forward::UriMiss {
+                lookup.purged = true;
             }
         }
-        let Some(next) = tiers.next() else { return lookup };
-        found = get(ports, Some(next), key).await;
+        tier = tiers.next();
+        if tier.is_none() {
+            return lookup;
+        }
+        found = find(ports, tier, question).await;
     }
+}
+
+/// What the request's fields amount to that selected a stored response, if that is something else.
+fn other_variant(head: &Head, inbound: &Inbound) -> Option<String> {
+    let followed = head.followed.as_ref().filter(|followed| !followed.nominated.is_empty())?;
+    let variance = inbound.variance(&followed.nominated);
+    (variance != followed.variance).then_some(variance)
 }
 
 /// A head that is newer than the counters shows that they are behind: they are asked for again, if that was not done
@@ -127,6 +167,29 @@ fn known<B>(
         standing: judge.map_or(Standing::Current, |judge| judge.snapshot.counters.standing(&covered, head)),
         within: judge.is_some_and(|judge| judge.within),
         insisting: newer_than.is_some_and(|position| head < position),
+    }
+}
+
+/// What a tier has for a question.
+#[expect(clippy::large_enum_variant, reason = "it is matched where it is made")]
+pub enum Found<B> {
+    /// Nothing.
+    Nothing,
+    /// Only what other fields of a request selected.
+    OtherVariant,
+    /// This.
+    This(TierName, StoredResponse<B>),
+}
+
+/// Asks a tier: for the entry that was stored last, and if other fields selected that one, for the variant that this
+/// request's fields select (RFC 9111, section 4.1).
+pub async fn find<P: Ports>(ports: &P, tier: Option<&P::Tier>, question: &Question) -> Found<P::Body> {
+    let Some((name, stored)) = get(ports, tier, &question.key).await else { return Found::Nothing };
+    let Some(inbound) = &question.inbound else { return Found::This(name, stored) };
+    let Some(variance) = other_variant(&stored.head, inbound) else { return Found::This(name, stored) };
+    match get(ports, tier, &question.key.variant(&variance)).await {
+        Some((name, variant)) if other_variant(&variant.head, inbound).is_none() => Found::This(name, variant),
+        Some(_) | None => Found::OtherVariant,
     }
 }
 

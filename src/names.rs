@@ -42,6 +42,8 @@ pub mod field {
     pub const CACHE_STATUS: &str = "cache-status";
     /// RFC 9213: for any CDN.
     pub const CDN_CACHE_CONTROL: &str = "cdn-cache-control";
+    /// RFC 9213: for this cache alone.
+    pub const HOTROD_CDN_CACHE_CONTROL: &str = "hotrod-cdn-cache-control";
     /// RFC 8586.
     pub const CDN_LOOP: &str = "cdn-loop";
     /// RFC 9213, in Cloudflare's name: it comes before every other cache directive there.
@@ -52,10 +54,16 @@ pub mod field {
     pub const CONTENT_LENGTH: &str = "content-length";
     /// RFC 9110, section 8.5.
     pub const CONTENT_LANGUAGE: &str = "content-language";
+    /// RFC 9110, section 8.7.
+    pub const CONTENT_LOCATION: &str = "content-location";
+    /// RFC 9110, section 14.4.
+    pub const CONTENT_RANGE: &str = "content-range";
     /// Content Security Policy, level 3.
     pub const CONTENT_SECURITY_POLICY: &str = "content-security-policy";
     /// RFC 9110, section 8.3.
     pub const CONTENT_TYPE: &str = "content-type";
+    /// RFC 9110, section 6.6.1.
+    pub const DATE: &str = "date";
     /// An operator's bearer token on a route of the origin. Never forwarded.
     pub const EDGE_AUTHORIZATION: &str = "edge-authorization";
     /// The shared secret by which the origin knows that the edge is calling. Never taken from a client.
@@ -80,6 +88,18 @@ pub mod field {
     pub const ETAG: &str = "etag";
     /// RFC 9110, section 13.1.2.
     pub const IF_NONE_MATCH: &str = "if-none-match";
+    /// RFC 9110, section 13.1.3.
+    pub const IF_MODIFIED_SINCE: &str = "if-modified-since";
+    /// RFC 9110, section 13.1.5.
+    pub const IF_RANGE: &str = "if-range";
+    /// RFC 9110, section 14.2.
+    pub const RANGE: &str = "range";
+    /// RFC 9110, section 8.8.2.
+    pub const LAST_MODIFIED: &str = "last-modified";
+    /// RFC 9110, section 13.1.1: for the origin alone (RFC 9111, section 4.3.2).
+    pub const IF_MATCH: &str = "if-match";
+    /// RFC 9110, section 13.1.4: for the origin alone (RFC 9111, section 4.3.2).
+    pub const IF_UNMODIFIED_SINCE: &str = "if-unmodified-since";
     /// RFC 9110, section 10.2.2.
     pub const LOCATION: &str = "location";
     /// The Fetch standard: the page from which a request comes.
@@ -130,6 +150,9 @@ pub mod field {
     /// Shopify's App Bridge: ask again, with a new session token.
     pub const X_SHOPIFY_RETRY: &str = "x-shopify-retry-invalid-session-request";
 
+    /// What lets a page of another origin read an answer.
+    pub const READABLE_BY: [&str; 3] =
+        [ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS];
     /// What an answer says about pages of other origins.
     pub const OF_CORS: [&str; 6] = [
         ACCESS_CONTROL_ALLOW_CREDENTIALS,
@@ -155,10 +178,11 @@ pub mod field {
     ];
 
     /// Fields that end at each hop (RFC 9110, section 7.6.1), besides those that Connection names.
-    pub const HOP_BY_HOP: [&str; 9] = [
+    pub const HOP_BY_HOP: [&str; 10] = [
         CONNECTION,
         "keep-alive",
         "proxy-authenticate",
+        "proxy-authentication-info",
         "proxy-authorization",
         "proxy-connection",
         "te",
@@ -214,12 +238,12 @@ pub mod field {
         CONTENT_ENCODING,
         CONTENT_LENGTH,
         CONTENT_SECURITY_POLICY,
-        "date",
+        DATE,
         EDGE_SECRET,
         EPOCH_TOKEN,
         ETAG,
         EXPIRES,
-        "last-modified",
+        LAST_MODIFIED,
         LOCATION,
         PRAGMA,
         SET_COOKIE,

@@ -1,36 +1,32 @@
-//! The path of a request: this file, `lookup` and `fill` decide in which order things happen, and nothing else does.
+//! The path of a request: this file, `lookup`, `fill` and `after` decide in which order things happen, and nothing else
+//! does.
 //!
 //! [`serve`] answers and hands back the work that may come later as data ([`After`]); whoever runs it calls
-//! [`finish`] on that when the answer is on its way.
+//! [`finish`](crate::after::finish) on that when the answer is on its way.
 
 use crate::access::{Admitted, identify, not_listed};
 use crate::admin;
-use crate::answer::{Answer, Asked, Emitted, Made};
-use crate::cache_control::Audience;
+use crate::after::{After, Renewal};
+use crate::answer::{Answer, Asked, Made};
+use crate::cache_control::RequestDirectives;
 use crate::cache_status::{CacheStatus, Forward, Outcome};
 use crate::classify::{Classified, Lane, Selected, classify};
 use crate::cors::Sharing;
-use crate::entry::StoredResponse;
-use crate::epoch::{Covered, Standing};
-use crate::fill::{Fetched, Filled, Keep, Question, Unstored, fill, joinable, left, no_answer};
+use crate::fill::{Question, fill, no_answer};
+use crate::follow::{Inbound, is_for_the_origin};
 use crate::forwarding::{is_too_long, request_edits, response_edits};
 use crate::guard::guard;
 use crate::invalidate::Write;
-use crate::key::{CacheKey, Tenant};
-use crate::ledger::outbox::ERASED_AGAIN_MS;
-use crate::lookup::{Usable, get, holds, lookup};
+use crate::lookup::lookup;
 use crate::names::{field, path};
-use crate::ports::{
-    Admissions as _, Body, Failure, Incident, Origin as _, Ports, Request as _, Response as _, Tier as _, TierName,
-};
+use crate::ports::{Admissions as _, Origin as _, Ports, Request as _, Response as _};
 use crate::problem::{Kind, Problem};
 use crate::refresh;
-use crate::reuse::Staleness;
-use crate::rules::{Auth, Seconds, Stored, Text, WithoutLedger};
-use crate::snapshot::{Bounds, Judge, Snapshot, Then, renew, share};
+use crate::respond::{Reader, origin_unreachable};
+use crate::rules::{Auth, Text, WithoutLedger};
+use crate::snapshot::{Bounds, Then};
 use crate::storing::Refusal;
 use crate::target::{Malformed, Target};
-use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 
 /// So many times in a minute an operator may ask past the store, in each isolate.
@@ -40,49 +36,8 @@ const BYPASSES_PER_MINUTE: u32 = 60;
 pub struct Served<P: Ports> {
     /// For the client.
     pub answer: Answer<P>,
-    /// For [`finish`].
+    /// For [`finish`](crate::after::finish).
     pub after: After<P::Body>,
-}
-
-/// Work that nobody waits for.
-#[derive(Debug)]
-pub struct After<B> {
-    /// A response to be kept.
-    keep: Option<Keep<B>>,
-    /// A copy of a tenant's counters that is to be renewed, or shared with the other isolates here.
-    counters: Option<(Tenant, Bounds, Judge)>,
-    /// A stale response to be renewed.
-    renewal: Option<Renewal>,
-    /// A write whose invalidation the ledger has not confirmed.
-    write: Option<(Tenant, Write)>,
-}
-
-/// What is stale and is being served.
-#[derive(Debug)]
-struct Renewal {
-    question: Question,
-    /// By what it was judged.
-    snapshot: Rc<Snapshot>,
-}
-
-impl<B> Default for After<B> {
-    fn default() -> Self {
-        Self { keep: None, counters: None, renewal: None, write: None }
-    }
-}
-
-impl<B> After<B> {
-    /// A response to be kept, and nothing else.
-    #[must_use]
-    pub fn keeping(keep: Option<Keep<B>>) -> Self {
-        Self { keep, ..Self::default() }
-    }
-
-    /// Whether there is anything to do.
-    #[must_use]
-    pub fn is_something(&self) -> bool {
-        self.keep.is_some() || self.counters.is_some() || self.renewal.is_some() || self.write.is_some()
-    }
 }
 
 impl<P: Ports> From<Made<P::Body>> for Served<P> {
@@ -147,7 +102,14 @@ async fn path<P: Ports>(ports: &P, request: P::Request, sharing: Option<&Sharing
         }
         Classified::Stored(selected) => {
             let admitted = identify(ports, &request).await?.enter(ports, Some(selected.route)).await?;
-            from_store(ports, &admitted, &selected, origin_url(ports, &target, &selected), &request).await
+            let url = origin_url(ports, &target, &selected);
+            match from_store(ports, &admitted, &selected, url.clone(), &request).await? {
+                Looked::Served(served) => Ok(served),
+                Looked::Past(why) => {
+                    let lane = Lane::Past(selected.route, why);
+                    forward(ports, Some(admitted), lane, None, &url, request).await
+                }
+            }
         }
     }
 }
@@ -175,9 +137,10 @@ async fn forward<P: Ports>(
     let why = match lane {
         Lane::Live(_) | Lane::Bypass(_) | Lane::Unlisted => Forward::Bypass,
         Lane::Method(_) => Forward::Method,
+        Lane::Past(_, why) => why,
     };
     if is_too_long(&request) {
-        return Err(Problem::new(Kind::FieldsTooLarge, "The header fields are longer than 16,000 bytes in all."));
+        return Err(too_long());
     }
     let id = ports.request_id();
     let edits = request_edits(&request, ports.config(), admitted.as_ref(), id.clone());
@@ -193,8 +156,7 @@ async fn forward<P: Ports>(
         if let Some(name) = ports.config().access.varies_by() {
             edits.vary_by(name, response.header(field::VARY));
         }
-        let groups = response.header(field::CACHE_GROUP_INVALIDATION);
-        if let Some(write) = write.and_then(|write| write.end(ports.rules(), response.status(), groups.as_deref())) {
+        if let Some(write) = write.and_then(|write| write.end(ports.rules(), ports.config(), &response)) {
             match write.tell(ports, &tenant).await {
                 Some(token) => edits.set.push((Text::Borrowed(field::EPOCH_TOKEN), token)),
                 None => after.write = Some((tenant, write)),
@@ -204,6 +166,15 @@ async fn forward<P: Ports>(
     Ok(Served { answer: Answer::Passed { response, edits }, after })
 }
 
+/// What becomes of a request for a stored route.
+#[expect(clippy::large_enum_variant, reason = "it is matched where it is made")]
+enum Looked<P: Ports> {
+    /// It is answered.
+    Served(Served<P>),
+    /// The store does not answer it, and it goes to the origin as it stands.
+    Past(Forward),
+}
+
 /// A stored route: the key, the lookup, and then a hit or a fill.
 async fn from_store<P: Ports>(
     ports: &P,
@@ -211,60 +182,82 @@ async fn from_store<P: Ports>(
     selected: &Selected<'_>,
     url: String,
     request: &P::Request,
-) -> Result<Served<P>, Problem> {
+) -> Result<Looked<P>, Problem> {
     let tenant = &admitted.tenant;
-    let asked = Asked { head: request.method() == "HEAD", if_none_match: request.header(field::IF_NONE_MATCH) };
-    let question = Question::new(admitted, selected, url);
-    let only_if_cached = is_only_if_cached(request.header(field::CACHE_CONTROL).as_deref());
-    let unstored = async |question: Question, asked: Asked, why: Forward, refusal: Refusal| {
-        if only_if_cached {
+    let mut question = Question::new(admitted, selected, url);
+    question.inbound = Inbound::of(request, selected.stored);
+    let follows = question.inbound.is_some();
+    if follows {
+        if is_too_long(request) {
+            return Err(too_long());
+        }
+        question.cdn_loop = request.header(field::CDN_LOOP);
+    }
+    let reader = Reader { ports, selected, asked: Asked::of(request, follows) };
+    let wants = match &question.inbound {
+        Some(inbound) => inbound.directives,
+        None => RequestDirectives::parse(request.header(field::CACHE_CONTROL).as_deref(), None),
+    };
+    let unstored = async |question: Question, why: Forward, refusal: Refusal| {
+        if wants.only_if_cached {
             return Err(not_cached());
         }
-        let filled = fill(ports, &question, selected.stored, Err(refusal), None).await;
-        Miss { ports, selected, question, asked, why, purged: false, on_error: None }.answer(filled)
+        let filled = fill(ports, &question, selected.stored, Err(refusal), None, &mut None).await;
+        reader.filled(&question, filled, why, false, None).await
     };
+    if follows && is_for_the_origin(request) {
+        return if wants.only_if_cached { Err(not_cached()) } else { Ok(Looked::Past(Forward::Request)) };
+    }
     if selected.nocache && may_bypass(ports, request)? {
-        return unstored(question, asked, Forward::Request, Refusal::NoCacheRequest).await;
+        return unstored(question, Forward::Request, Refusal::NoCacheRequest).await.map(Looked::Served);
     }
     if !admitted.is_listed {
-        return unstored(question, asked, Forward::Bypass, Refusal::LedgerUnreachable).await;
+        return unstored(question, Forward::Bypass, Refusal::LedgerUnreachable).await.map(Looked::Served);
     }
     let newer_than = request.header(field::X_NEWER_THAN);
     let newer_than = newer_than.and_then(|token| ports.config().tokens.verify(tenant, token.trim()));
-    let lookup = lookup(ports, tenant, selected, &question.key, newer_than).await;
+    let lookup = lookup(ports, selected, &question, newer_than).await;
     let counters = lookup.judge.as_ref().filter(|judge| judge.then != Then::Nothing).map(|judge| {
         (tenant.clone(), Bounds::of(&selected.stored.lifetimes, ports.config().snapshot_at_most), judge.clone())
     });
     let is_delisted = lookup.judge.as_ref().is_some_and(|judge| judge.snapshot.counters.is_delisted);
-    let mut served = if is_delisted && !ports.config().access.is_public() {
+    if is_delisted && !ports.config().access.is_public() {
         return Err(not_listed());
-    } else if is_delisted {
-        unstored(question, asked, Forward::Bypass, Refusal::NotListed).await?
-    } else if let Some(usable) = lookup.usable {
-        let invalidated = usable.stale.is_some_and(|stale| stale.why == Staleness::Invalidated);
-        let judge = lookup.judge.filter(|_| invalidated);
-        let renewal = judge.map(|judge| Renewal { question: question.clone(), snapshot: judge.snapshot });
-        let mut served = hit(ports, selected, question.key, &asked, usable);
-        served.after.renewal = renewal;
+    }
+    let usable = lookup.usable.filter(|_| !is_delisted);
+    let renewable = usable.as_ref().and_then(|usable| usable.stale).is_some_and(|stale| stale.why.is_renewed());
+    let hit = match usable {
+        Some(usable) => reader.hit(&question, usable).await,
+        None => None,
+    };
+    let mut served = if let Some(mut served) = hit {
+        let judge = lookup.judge.filter(|_| renewable && !wants.only_if_cached);
+        served.after.renewal = judge.map(|judge| Renewal { question, snapshot: judge.snapshot });
         served
-    } else if only_if_cached {
+    } else if is_delisted {
+        unstored(question, Forward::Bypass, Refusal::NotListed).await?
+    } else if wants.only_if_cached {
         return Err(not_cached());
+    } else if reader.asked.range.is_some() && lookup.known.is_none() {
+        // A part is never stored, and whether all of it is wanted nobody knows.
+        return Ok(Looked::Past(lookup.why));
     } else {
         let forwards = selected.stored.lifetimes.without_ledger == WithoutLedger::Forward;
         let judge = lookup.judge.filter(|judge| judge.within || !forwards);
         let epoch = judge.map(|judge| judge.snapshot.counters.epoch).ok_or(Refusal::LedgerUnreachable);
-        let filled = fill(ports, &question, selected.stored, epoch, newer_than).await;
-        let (why, purged, on_error) = (lookup.why, lookup.purged, lookup.on_error);
-        Miss { ports, selected, question, asked, why, purged, on_error }.answer(filled)?
+        // RFC 9111, section 5.2.1.5: nothing of an exchange is stored of which the client says so.
+        let epoch =
+            epoch.and_then(|epoch| if follows && wants.no_store { Err(Refusal::NoStoreRequest) } else { Ok(epoch) });
+        let (mut known, why, purged) = (lookup.known, lookup.why, lookup.purged);
+        let filled = fill(ports, &question, selected.stored, epoch, newer_than, &mut known).await;
+        reader.filled(&question, filled, why, purged, known).await?
     };
     served.after.counters = counters;
-    Ok(served)
+    Ok(Looked::Served(served))
 }
 
-/// Whether a request wants nothing that is not in store (RFC 9111, section 5.2.1.7).
-fn is_only_if_cached(cache_control: Option<&str>) -> bool {
-    let directives = cache_control.unwrap_or_default().split(',');
-    directives.map(str::trim).any(|directive| directive.eq_ignore_ascii_case("only-if-cached"))
+fn too_long() -> Problem {
+    Problem::new(Kind::FieldsTooLarge, "The header fields are longer than 16,000 bytes in all.")
 }
 
 fn not_cached() -> Problem {
@@ -280,182 +273,4 @@ fn may_bypass<P: Ports>(ports: &P, request: &P::Request) -> Result<bool, Problem
         Problem::new(Kind::TooMany, "This operator has asked past the store too often.")
             .with(field::RETRY_AFTER, seconds.to_string())
     })
-}
-
-fn emitted<'a, P: Ports>(ports: &P, stored: &'a Stored, age: Option<Seconds>) -> Emitted<'a> {
-    let public = ports.config().access.is_public() && !stored.personal;
-    let audience = if public { Audience::Public } else { Audience::Private };
-    Emitted { audience, rule: &stored.lifetimes, age, is_stale: false, vary: ports.config().access.varies_by() }
-}
-
-/// Answers from store. What a further tier had is kept in the nearest one too.
-fn hit<P: Ports>(
-    ports: &P,
-    selected: &Selected<'_>,
-    key: CacheKey,
-    asked: &Asked,
-    usable: Usable<P::Body>,
-) -> Served<P> {
-    let Usable { tier, stored: StoredResponse { head, body }, age, ttl, stale } = usable;
-    let emitted = Emitted { is_stale: stale.is_some(), ..emitted(ports, selected.stored, Some(age)) };
-    let status = CacheStatus::Hit { ttl, tier, stale: stale.map(|stale| stale.why) };
-    let copy = match tier {
-        TierName::Edge => None,
-        TierName::Kv => ports.copy(&body),
-    };
-    let made = Made::stored(&head, Body::Stream(body), asked, emitted, &status);
-    let keep = copy.and_then(|copy| {
-        let places = vec![(TierName::Edge, Body::Stream(copy))];
-        Some(Keep { key, encoded: head.encode()?, seconds: left(selected.stored, age), head, places })
-    });
-    Served { answer: Answer::Made(made), after: After { keep, ..After::default() } }
-}
-
-/// A request that the store could not answer.
-struct Miss<'a, P: Ports> {
-    ports: &'a P,
-    selected: &'a Selected<'a>,
-    question: Question,
-    asked: Asked,
-    /// Why the store did not answer.
-    why: Forward,
-    /// What is in the store does not count because of a purge.
-    purged: bool,
-    /// What answers if the origin fails.
-    on_error: Option<Usable<P::Body>>,
-}
-
-impl<P: Ports> Miss<'_, P> {
-    fn answer(self, filled: Filled<P::Body>) -> Result<Served<P>, Problem> {
-        match filled {
-            Filled::Stored(fetched) => {
-                let made = self.made(&fetched, Outcome::Stored { purged: self.purged });
-                let keep = Keep::everywhere(self.ports, &self.question.key, self.selected.stored, fetched);
-                Ok(Served { answer: Answer::Made(made), after: After { keep: Some(keep), ..After::default() } })
-            }
-            Filled::Joined(fetched) => Ok(self.made(&fetched, Outcome::Collapsed).into()),
-            Filled::Unstored(Unstored { status, fields, body, refusal }) => {
-                // RFC 5861, section 4: these count as errors.
-                if let Some(usable) = self.on_error.filter(|_| matches!(status, 500 | 502 | 503 | 504)) {
-                    return Ok(stale_if_error(self.ports, self.selected, &self.asked, self.why, Some(status), usable));
-                }
-                let outcome = Outcome::Refused(refusal);
-                let cache_status = CacheStatus::Forwarded { why: self.why, status: Some(status), outcome };
-                Ok(Made::unstored(status, fields, body, &self.asked, &cache_status).into())
-            }
-            Filled::Failed(failure) => match self.on_error {
-                Some(usable) => {
-                    self.ports.record(Incident::Origin, &failure);
-                    Ok(stale_if_error(self.ports, self.selected, &self.asked, self.why, None, usable))
-                }
-                None => Err(origin_unreachable(self.ports, self.why, &failure)),
-            },
-        }
-    }
-
-    fn made(&self, fetched: &Fetched, outcome: Outcome) -> Made<P::Body> {
-        let status = CacheStatus::Forwarded { why: self.why, status: Some(fetched.head.status), outcome };
-        // Its lifetime counts from when it was made, so whoever keeps it must know how long ago that was.
-        let age = Some(fetched.head.initial_age).filter(|age| *age > 0);
-        let emitted = emitted(self.ports, self.selected.stored, age);
-        Made::stored(&fetched.head, Body::Bytes(fetched.bytes.clone()), &self.asked, emitted, &status)
-    }
-}
-
-/// Answers from store because the origin failed (RFC 5861, section 4).
-fn stale_if_error<P: Ports>(
-    ports: &P,
-    selected: &Selected<'_>,
-    asked: &Asked,
-    why: Forward,
-    status: Option<u16>,
-    usable: Usable<P::Body>,
-) -> Served<P> {
-    let Usable { stored: StoredResponse { head, body }, age, ttl, stale, .. } = usable;
-    let emitted = Emitted { is_stale: true, ..emitted(ports, selected.stored, Some(age)) };
-    let outcome = Outcome::StaleIfError { ttl, why: stale.map_or(Staleness::Expired, |stale| stale.why) };
-    let status = CacheStatus::Forwarded { why, status, outcome };
-    Made::stored(&head, Body::Stream(body), asked, emitted, &status).into()
-}
-
-/// What a client is told when the origin gave no answer: no more than that.
-fn origin_unreachable<P: Ports>(ports: &P, why: Forward, failure: &Failure) -> Problem {
-    ports.record(Incident::Origin, failure);
-    let status = CacheStatus::Forwarded { why, status: None, outcome: Outcome::OriginUnreachable };
-    Problem::new(Kind::OriginUnreachable, "The origin gave no whole answer. Ask again later.")
-        .with(field::CACHE_STATUS, status.to_string())
-}
-
-/// Does what was left for later.
-pub async fn finish<P: Ports>(ports: &P, after: After<P::Body>) {
-    let After { keep, counters, renewal, write } = after;
-    if let Some((tenant, write)) = write {
-        _ = write.tell(ports, &tenant).await;
-    }
-    if let Some((tenant, bounds, judge)) = counters {
-        let judge = if judge.then == Then::Renew { renew(ports, &tenant, bounds, None).await } else { Some(judge) };
-        if let Some(judge) = judge.filter(|judge| judge.then == Then::Share) {
-            share(ports, &tenant, &judge.snapshot).await;
-        }
-    }
-    if let Some(keep) = keep {
-        put(ports, keep).await;
-    }
-    if let Some(renewal) = renewal {
-        renew_response(ports, renewal).await;
-    }
-}
-
-/// Puts what was fetched where it belongs.
-///
-/// Stores have no compare-and-set, so an older fill may land over a newer one. This looks at the copy in its own
-/// data centre first and keeps the later; across data centres, the epochs keep an older body from being served.
-async fn put<P: Ports>(ports: &P, keep: Keep<P::Body>) {
-    let Keep { key, head, encoded, seconds, places } = keep;
-    let own = ports.tiers().iter().find(|tier| tier.name() == TierName::Edge);
-    let there = get(ports, own, &key).await.map(|(_, there)| (there.head.epoch, there.head.requested_at));
-    if there > Some((head.epoch, head.requested_at)) {
-        return;
-    }
-    // What took too long would land behind an erasure, and lie there until it ends.
-    let is_late = ports.now().0.saturating_sub(head.requested_at.0) > ERASED_AGAIN_MS / 2;
-    for (name, body) in places.into_iter().filter(|(name, _)| *name != TierName::Kv || !is_late) {
-        let Some(tier) = ports.tiers().iter().find(|tier| tier.name() == name) else { continue };
-        if let Err(failure) = tier.put(&key, &head, &encoded, body, seconds).await {
-            ports.record(Incident::Put(name), &failure);
-        }
-    }
-}
-
-/// Renews a stale response: from a further tier, where another location may have put a newer one, or from the origin.
-/// Once at a time, in this isolate.
-async fn renew_response<P: Ports>(ports: &P, renewal: Renewal) {
-    let Renewal { question, snapshot } = renewal;
-    let position = snapshot.counters.epoch;
-    let route = ports.rules().stored().find(|(route, _)| route.name == question.route);
-    let Some((route, stored)) = route.filter(|_| joinable(ports, &question.key, position).is_none()) else { return };
-    for tier in ports.tiers().iter().filter(|tier| tier.name() != TierName::Edge && holds(tier.name(), stored)) {
-        let Some((_, StoredResponse { head, body })) = get(ports, Some(tier), &question.key).await else { continue };
-        let covered =
-            Covered { class: &route.class, route: &route.name, key: question.key.logical(), marks: &head.marks };
-        let current = snapshot.counters.standing(&covered, head.epoch) == Standing::Current;
-        if current && head.ttl(&stored.lifetimes, ports.now()) > 0 {
-            let seconds = left(stored, head.current_age(ports.now()));
-            let places = vec![(TierName::Edge, Body::Stream(body))];
-            if let Some(encoded) = head.encode() {
-                put(ports, Keep { key: question.key, head, encoded, seconds, places }).await;
-                return;
-            }
-        }
-    }
-    if joinable(ports, &question.key, position).is_some() {
-        return;
-    }
-    match fill(ports, &question, stored, Ok(position), None).await {
-        Filled::Stored(fetched) => {
-            put(ports, Keep::everywhere(ports, &question.key, stored, fetched)).await;
-        }
-        Filled::Failed(failure) => ports.record(Incident::Origin, &failure),
-        Filled::Joined(_) | Filled::Unstored(_) => {}
-    }
 }

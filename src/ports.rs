@@ -300,6 +300,8 @@ pub trait Response {
     fn is_upgraded(&self) -> bool;
     /// A field's value, its lines joined by commas.
     fn header(&self, name: &str) -> Option<String>;
+    /// All header fields, their names in lower case. Set-Cookie alone may be there more than once.
+    fn fields(&self) -> Vec<(String, String)>;
     /// The body.
     fn into_body(self) -> Self::Body;
 }

@@ -168,7 +168,7 @@ pub fn read(body: &[u8], rules: &Rules, config: &Config) -> Result<Requested, Re
     if body.all {
         scopes.insert(Scope::Tenant);
     }
-    let named = (body.keys.iter().map(|name| key(rules, name)))
+    let named = (body.keys.iter().map(|name| key(rules, config, name)))
         .chain(body.routes.iter().map(|name| route(rules, name)))
         .chain(body.classes.iter().map(|name| class(rules, name)))
         .chain(body.urls.iter().map(|name| url(rules, config, name)));
@@ -201,7 +201,7 @@ fn shown(name: &str) -> String {
 
 fn class(rules: &Rules, name: &str) -> Result<Scope, String> {
     match rules.class(name).map(|class| &class.policy) {
-        Some(Policy::Store(_)) => Ok(Scope::Class(name.to_string())),
+        Some(Policy::Store(_) | Policy::Origin(_)) => Ok(Scope::Class(name.to_string())),
         Some(Policy::Live | Policy::Bypass) => {
             Err(format!("Class `{name}` is never stored, so there is nothing to purge."))
         }
@@ -218,7 +218,14 @@ fn route(rules: &Rules, name: &str) -> Result<Scope, String> {
 }
 
 /// A key as it stands in Workers KV behind the tenant: with each of its parameters.
-fn key(rules: &Rules, text: &str) -> Result<Scope, String> {
+fn key(rules: &Rules, config: &Config, text: &str) -> Result<Scope, String> {
+    // Of a route that follows its origin, what stands behind its name is a URL.
+    let followed = text.split_once(':').filter(|(name, url)| {
+        url.starts_with('/') && rules.stored().any(|(_, stored)| stored.key == *name && stored.shape().is_none())
+    });
+    if let Some((_, asked)) = followed {
+        return url(rules, config, asked);
+    }
     let (base, query) = text.split_once('?').map_or((text, None), |(base, query)| (base, Some(query)));
     let Some((route, stored)) = rules.stored().find(|(_, stored)| stored.key == base) else {
         return Err(format!("Key `{}` is not known.", shown(text)));
@@ -236,10 +243,10 @@ fn key(rules: &Rules, text: &str) -> Result<Scope, String> {
 /// The parameters of a key, if they are exactly those of its route.
 fn nominated(route: &Route, stored: &Stored, query: Option<&str>) -> Option<Nominated> {
     let mut expected: Vec<(&Text, Option<&Parameter>)> =
-        stored.query.iter().map(|parameter| (&parameter.name, Some(parameter))).collect();
+        stored.shape()?.query.iter().map(|parameter| (&parameter.name, Some(parameter))).collect();
     expected.extend(route.path.iter().filter_map(|segment| match segment {
         Segment::Parameter { name, .. } => Some((name, None)),
-        Segment::Literal(_) => None,
+        Segment::Literal(_) | Segment::Rest => None,
     }));
     let mut nominated = Nominated::default();
     for pair in query.into_iter().flat_map(|query| query.split('&')) {
@@ -262,10 +269,7 @@ fn url(rules: &Rules, config: &Config, text: &str) -> Result<Scope, String> {
         return Err(format!("URL `{}`: It is of a host that this deployment does not serve.", shown(text)));
     }
     match classify(rules, "GET", &target) {
-        Classified::Stored(selected) => Ok(Scope::Key {
-            route: selected.route.name.to_string(),
-            key: format!("{}{}", selected.stored.key, selected.in_key),
-        }),
+        Classified::Stored(selected) => Ok(Scope::Key { route: selected.route.name.to_string(), key: selected.key }),
         Classified::Refused(refused) => Err(format!("URL `{}`: {}", shown(text), refused.sentence())),
         Classified::Health | Classified::Admin | Classified::Forward(_) | Classified::NotFound => {
             Err(format!("URL `{}` is never stored, so there is nothing to purge.", shown(text)))

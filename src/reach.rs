@@ -1,7 +1,7 @@
 //! What a purge reaches, and by when: the promise that its receipt makes.
 
 use crate::epoch::{Mode, Scope, mark};
-use crate::rules::{Accepts, Class, Lifetimes, Policy, Route, Rules, Seconds, Stored};
+use crate::rules::{Accepts, Class, Lifetimes, Route, Rules, Seconds, Stored};
 use crate::small::Set;
 use crate::snapshot::Bounds;
 
@@ -30,7 +30,7 @@ impl Reach {
     /// Of what a scope covers in one class, if it does.
     #[must_use]
     pub fn in_class(rules: &Rules, scope: &Scope, class: &Class, at_most: Option<u64>) -> Option<Self> {
-        let Policy::Store(lifetimes) = &class.policy else { return None };
+        let lifetimes = class.policy.lifetimes()?;
         let covers = match scope {
             Scope::Tenant | Scope::Tag(_) => true,
             Scope::Class(name) => *name == class.name,
@@ -76,7 +76,8 @@ fn touches(scope: &Scope, route: &Route) -> bool {
     }
 }
 
-/// How many keys the scopes cover, as far as the rules know: a parameter that may be any word counts as one.
+/// How many keys the scopes cover, as far as the rules know: a parameter that may be any word counts as one, and so does
+/// a route that follows its origin.
 #[must_use]
 pub fn keys(rules: &Rules, scopes: &Set<Scope>) -> u64 {
     let covered = |route: &Route, stored: &Stored, scope: &Scope| match scope {
@@ -99,5 +100,6 @@ fn keys_of(stored: &Stored) -> u64 {
         Accepts::Integer { min, max } => u64::from(max.saturating_sub(*min)).saturating_add(1),
         Accepts::Word { .. } => 1,
     };
-    stored.query.iter().map(|parameter| values(&parameter.accepts)).fold(1, u64::saturating_mul)
+    let query = stored.shape().map_or(&[][..], |shape| &shape.query);
+    query.iter().map(|parameter| values(&parameter.accepts)).fold(1, u64::saturating_mul)
 }

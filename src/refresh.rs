@@ -2,6 +2,7 @@
 
 use crate::access::{Identity, not_listed};
 use crate::admin::{JSON, body, not_confirmed};
+use crate::after::After;
 use crate::answer::{Answer, Made};
 use crate::classify::{Classified, classify};
 use crate::epoch::{Counters, Epoch, Mode, Scope};
@@ -9,7 +10,7 @@ use crate::fill::{Filled, Keep, Question, fill};
 use crate::invalidate::order;
 use crate::ledger::order::{Declined, Occasion, Order};
 use crate::names::field;
-use crate::pipeline::{After, Served, origin_url};
+use crate::pipeline::{Served, origin_url};
 use crate::ports::{Incident, Ports, Request};
 use crate::problem::{Kind, Problem};
 use crate::rules::Text;
@@ -43,6 +44,8 @@ pub async fn call<P: Ports>(ports: &P, identity: Identity, request: P::Request) 
     let url = format!("https://edge{asked}");
     let target = Target::parse(&url).map_err(|_| unprocessable())?;
     let Classified::Stored(selected) = classify(ports.rules(), "GET", &target) else { return Err(unprocessable()) };
+    // Where the route follows its origin, its readers ask for a newer one by Cache-Control.
+    selected.stored.shape().ok_or_else(unprocessable)?;
     let admitted = identity.enter(ports, Some(selected.route)).await?;
     if !admitted.is_listed {
         return Err(not_confirmed());
@@ -63,8 +66,8 @@ pub async fn call<P: Ports>(ports: &P, identity: Identity, request: P::Request) 
     // Where the line stands, not where this order will have moved it: others may join that move until it happens.
     let epoch = Counters::decode(&done.counters).map(|counters| counters.epoch).ok_or(Refusal::LedgerUnreachable);
     // Never somebody's question from before: it may have been asked long ago.
-    let keep = match fill(ports, &question, selected.stored, epoch, Some(Epoch(u64::MAX))).await {
-        Filled::Stored(fetched) | Filled::Joined(fetched) => {
+    let keep = match fill(ports, &question, selected.stored, epoch, Some(Epoch(u64::MAX)), &mut None).await {
+        Filled::Stored(fetched, _) | Filled::Joined(fetched) => {
             Keep::everywhere(ports, &question.key, selected.stored, fetched)
         }
         Filled::Unstored(_) => return Ok(answer(&done.receipt, false).into()),

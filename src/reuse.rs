@@ -1,6 +1,7 @@
 //! Whether a stored response may answer: a pure function of its head, its rule, where it stands against the ledger's
 //! counters, and now.
 
+use crate::cache_control::RequestDirectives;
 use crate::entry::Head;
 use crate::epoch::Standing;
 use crate::rules::{Lifetimes, Seconds, WithoutLedger};
@@ -20,8 +21,10 @@ pub enum Reuse {
     WhileRenewed(Stale),
     /// It answers only if the origin fails (RFC 5861, section 4).
     OnError(Stale),
-    /// It is stale, and past every window.
-    Expired,
+    /// It is stale, and past every window. It can still be validated.
+    Expired(Stale),
+    /// It is fresh, but not as the request wants it (RFC 9111, section 5.2.1).
+    Unwanted(Stale),
     /// It is as if it were not there.
     Purged,
 }
@@ -48,9 +51,17 @@ pub enum Staleness {
     Invalidated,
     /// The ledger cannot be asked whether it was purged.
     Ledger,
+    /// Nothing did: the request wants a newer one.
+    Request,
 }
 
 impl Staleness {
+    /// Whether what is stale in this way and answers all the same is renewed behind the answer.
+    #[must_use]
+    pub fn is_renewed(self) -> bool {
+        matches!(self, Self::Invalidated | Self::Expired)
+    }
+
     /// The word.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -59,6 +70,7 @@ impl Staleness {
             Self::PreviousPeriod => "previous-period",
             Self::Invalidated => "invalidated",
             Self::Ledger => "ledger",
+            Self::Request => "request",
         }
     }
 }
@@ -74,14 +86,21 @@ pub struct Knowledge {
     pub insisting: bool,
 }
 
-/// Judges a stored response.
+/// Judges a stored response. `asked` is what the request wants of a cache; nothing, on a route whose class decides.
 #[must_use]
-pub fn reuse(head: &Head, rule: &Lifetimes, known: Knowledge, now: UnixMillis) -> Reuse {
+pub fn reuse(head: &Head, rule: &Lifetimes, known: Knowledge, asked: &RequestDirectives, now: UnixMillis) -> Reuse {
     let (age, ttl) = (head.current_age(now), head.ttl(rule, now));
     let stale = |why| Stale { age, ttl, why };
-    let on_error = |why| {
-        if ttl > -i64::from(rule.stale_if_error) { Reuse::OnError(stale(why)) } else { Reuse::Expired }
+    // RFC 5861: a route's own windows, or those that its origin states.
+    let (while_revalidate, if_error) = match &head.followed {
+        Some(followed) => (followed.while_revalidate, followed.if_error),
+        None => (0, rule.stale_if_error),
     };
+    let on_error = |why| {
+        if ttl > -i64::from(if_error) { Reuse::OnError(stale(why)) } else { Reuse::Expired(stale(why)) }
+    };
+    // Sections 5.2.1.4 and 5.2.1.1: no-cache wants nothing stored without validation, max-age nothing older.
+    let is_wanted = !asked.no_cache && asked.max_age.is_none_or(|max_age| age <= max_age);
     if known.standing == Standing::Purged {
         return Reuse::Purged;
     }
@@ -90,17 +109,29 @@ pub fn reuse(head: &Head, rule: &Lifetimes, known: Knowledge, now: UnixMillis) -
     }
     if ttl <= 0 {
         let crossed = head.period_end.is_some_and(|end| now >= end);
+        // Section 5.2.1.2: max-stale accepts it, unless section 4.2.4 forbids it to the cache.
+        let accepted = if head.followed.as_ref().is_some_and(|of| !of.forbids_stale) { asked.max_stale } else { 0 };
+        // Section 5.2.1.1: who says max-age and no max-stale wants nothing stale.
+        let in_window = asked.max_age.is_none() && ttl > -i64::from(while_revalidate);
+        let is_usable = in_window || accepted > 0 && ttl >= -i64::from(accepted);
+        if known.standing == Standing::Current && known.within && is_wanted && !known.insisting && is_usable {
+            return Reuse::WhileRenewed(stale(Staleness::Expired));
+        }
         return on_error(if crossed { Staleness::PreviousPeriod } else { Staleness::Expired });
     }
     match known.standing {
         Standing::Invalidated { since } => {
             let end = since.0.saturating_add(u64::from(rule.soft_window).saturating_mul(1000));
-            if now.0 < end && !known.insisting {
+            if now.0 < end && is_wanted && !known.insisting {
                 // Without the ledger, nobody can say whether a later purge made it absent.
                 Reuse::WhileRenewed(stale(if known.within { Staleness::Invalidated } else { Staleness::Ledger }))
             } else {
                 on_error(Staleness::Invalidated)
             }
+        }
+        // Section 5.2.1.3: min-fresh wants it to be fresh for so long.
+        Standing::Current | Standing::Purged if !is_wanted || ttl < i64::from(asked.min_fresh) => {
+            Reuse::Unwanted(stale(Staleness::Request))
         }
         Standing::Current | Standing::Purged if known.within => Reuse::Fresh { age, ttl },
         // Whether it is the newer one that the client knows of, nobody can say.
@@ -112,10 +143,12 @@ pub fn reuse(head: &Head, rule: &Lifetimes, known: Knowledge, now: UnixMillis) -
 #[cfg(test)]
 mod tests {
     use super::{Knowledge, Reuse, Stale, Staleness, reuse};
-    use crate::entry::{FORMAT, Head};
+    use crate::cache_control::RequestDirectives;
+    use crate::entry::{FORMAT, Followed, Head};
     use crate::epoch::{Epoch, Standing};
     use crate::rules::{Bounds, Calendar, Lifetimes, WithoutLedger};
     use crate::time::UnixMillis;
+    use crate::validation::Validators;
     use alloc::string::String;
 
     const KNOWN: Knowledge = Knowledge { standing: Standing::Current, within: true, insisting: false };
@@ -139,7 +172,13 @@ mod tests {
     /// Of a response that was received at 0 and is fresh for 100 s, but in the period that ends at 70 s if `cut`.
     #[track_caller]
     fn check(known: Knowledge, without_ledger: WithoutLedger, cut: bool, now: u64, expected: Reuse) {
-        let head = Head {
+        let head = head(cut);
+        let judged = reuse(&head, &rule(without_ledger), known, &RequestDirectives::default(), UnixMillis(now));
+        assert_eq!(judged, expected, "{known:?} at {now}");
+    }
+
+    fn head(cut: bool) -> Head {
+        Head {
             format: FORMAT,
             status: 200,
             requested_at: UnixMillis(0),
@@ -153,8 +192,10 @@ mod tests {
             length: 0,
             headers: vec![],
             marks: String::new(),
-        };
-        assert_eq!(reuse(&head, &rule(without_ledger), known, UnixMillis(now)), expected, "{known:?} at {now}");
+            stated: None,
+            validators: Validators::default(),
+            followed: None,
+        }
     }
 
     fn stale(seconds: u32, ttl: i64, why: Staleness) -> Stale {
@@ -167,7 +208,7 @@ mod tests {
             check(KNOWN, without, false, 99_999, Reuse::Fresh { age: 99, ttl: 1 });
             check(KNOWN, without, false, 100_000, Reuse::OnError(stale(100, 0, Staleness::Expired)));
             check(KNOWN, without, false, 299_999, Reuse::OnError(stale(299, -199, Staleness::Expired)));
-            check(KNOWN, without, false, 300_000, Reuse::Expired);
+            check(KNOWN, without, false, 300_000, Reuse::Expired(stale(300, -200, Staleness::Expired)));
             check(KNOWN, without, true, 69_999, Reuse::Fresh { age: 69, ttl: 31 });
             check(KNOWN, without, true, 70_000, Reuse::OnError(stale(70, 0, Staleness::PreviousPeriod)));
         }
@@ -207,6 +248,63 @@ mod tests {
         check(insisting, WithoutLedger::Serve, false, 1_000, Reuse::OnError(stale(1, 99, Staleness::Ledger)));
         check(UNKNOWN, WithoutLedger::Serve, false, 100_000, Reuse::OnError(stale(100, 0, Staleness::Expired)));
         check(UNKNOWN, WithoutLedger::Forward, false, 1_000, Reuse::OnError(stale(1, 99, Staleness::Ledger)));
-        check(UNKNOWN, WithoutLedger::Forward, false, 300_000, Reuse::Expired);
+        check(UNKNOWN, WithoutLedger::Forward, false, 300_000, Reuse::Expired(stale(300, -200, Staleness::Ledger)));
+    }
+
+    const ASKS_NOTHING: RequestDirectives = RequestDirectives {
+        no_cache: false,
+        no_store: false,
+        only_if_cached: false,
+        max_age: None,
+        min_fresh: 0,
+        max_stale: 0,
+    };
+
+    /// The same of a route that follows its origin, with 20 s of use while it is validated and 40 s on error.
+    #[track_caller]
+    fn check_asked(known: Knowledge, forbids_stale: bool, asked: RequestDirectives, now: u64, expected: Reuse) {
+        let (while_revalidate, if_error) = if forbids_stale { (0, 0) } else { (20, 40) };
+        let (nominated, variance) = (String::new(), String::new());
+        let followed = Followed { forbids_stale, while_revalidate, if_error, nominated, variance };
+        let head = Head { followed: Some(followed), ..head(false) };
+        let judged = reuse(&head, &rule(WithoutLedger::Serve), known, &asked, UnixMillis(now));
+        assert_eq!(judged, expected, "{asked:?} at {now}");
+    }
+
+    #[test]
+    fn an_origin_has_windows_of_its_own() {
+        check_asked(KNOWN, false, ASKS_NOTHING, 99_999, Reuse::Fresh { age: 99, ttl: 1 });
+        check_asked(KNOWN, false, ASKS_NOTHING, 119_999, Reuse::WhileRenewed(stale(119, -19, Staleness::Expired)));
+        check_asked(KNOWN, false, ASKS_NOTHING, 120_000, Reuse::OnError(stale(120, -20, Staleness::Expired)));
+        check_asked(KNOWN, false, ASKS_NOTHING, 140_000, Reuse::Expired(stale(140, -40, Staleness::Expired)));
+        check_asked(KNOWN, true, ASKS_NOTHING, 100_000, Reuse::Expired(stale(100, 0, Staleness::Expired)));
+        let insisting = Knowledge { insisting: true, ..KNOWN };
+        check_asked(insisting, false, ASKS_NOTHING, 110_000, Reuse::OnError(stale(110, -10, Staleness::Expired)));
+        let invalidated = Knowledge { standing: Standing::Invalidated { since: UnixMillis(105_000) }, ..KNOWN };
+        check_asked(invalidated, false, ASKS_NOTHING, 110_000, Reuse::OnError(stale(110, -10, Staleness::Expired)));
+        check_asked(UNKNOWN, false, ASKS_NOTHING, 110_000, Reuse::OnError(stale(110, -10, Staleness::Expired)));
+    }
+
+    #[test]
+    fn a_request_can_want_less_or_more() {
+        let no_cache = RequestDirectives { no_cache: true, ..ASKS_NOTHING };
+        check_asked(KNOWN, false, no_cache, 10_000, Reuse::Unwanted(stale(10, 90, Staleness::Request)));
+        check_asked(KNOWN, false, no_cache, 110_000, Reuse::OnError(stale(110, -10, Staleness::Expired)));
+        check_asked(INVALIDATED, false, no_cache, 50_000, Reuse::OnError(stale(50, 50, Staleness::Invalidated)));
+        let max_age = RequestDirectives { max_age: Some(10), ..ASKS_NOTHING };
+        check_asked(KNOWN, false, max_age, 10_999, Reuse::Fresh { age: 10, ttl: 90 });
+        check_asked(KNOWN, false, max_age, 11_000, Reuse::Unwanted(stale(11, 89, Staleness::Request)));
+        check_asked(KNOWN, false, max_age, 110_000, Reuse::OnError(stale(110, -10, Staleness::Expired)));
+        let min_fresh = RequestDirectives { min_fresh: 90, ..ASKS_NOTHING };
+        check_asked(KNOWN, false, min_fresh, 10_000, Reuse::Fresh { age: 10, ttl: 90 });
+        check_asked(KNOWN, false, min_fresh, 11_000, Reuse::Unwanted(stale(11, 89, Staleness::Request)));
+        let max_stale = RequestDirectives { max_stale: 60, ..ASKS_NOTHING };
+        check_asked(KNOWN, false, max_stale, 160_999, Reuse::WhileRenewed(stale(160, -60, Staleness::Expired)));
+        check_asked(KNOWN, false, max_stale, 161_000, Reuse::Expired(stale(161, -61, Staleness::Expired)));
+        let both = RequestDirectives { max_age: Some(110), max_stale: 60, ..ASKS_NOTHING };
+        check_asked(KNOWN, false, both, 110_000, Reuse::WhileRenewed(stale(110, -10, Staleness::Expired)));
+        let max_age = RequestDirectives { max_age: Some(110), ..ASKS_NOTHING };
+        check_asked(KNOWN, false, max_age, 110_000, Reuse::OnError(stale(110, -10, Staleness::Expired)));
+        check_asked(KNOWN, true, max_stale, 110_000, Reuse::Expired(stale(110, -10, Staleness::Expired)));
     }
 }

@@ -22,6 +22,14 @@ impl UnixMillis {
 pub fn rfc3339(at: UnixMillis) -> String {
     let (seconds, millis) = (at.0 / 1000, at.0 % 1000);
     let (days, of_day) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = civil(days);
+    let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+}
+
+/// Year, month and day of a day since 1970-01-01.
+#[must_use]
+pub fn civil(days: u64) -> (u64, u64, u64) {
     // Days since 0000-03-01 in eras of 400 years; a year that begins in March ends with its leap day.
     let days = days + 719_468;
     let (era, of_era) = (days / 146_097, days % 146_097);
@@ -30,9 +38,7 @@ pub fn rfc3339(at: UnixMillis) -> String {
     let from_march = (5 * of_year + 2) / 153;
     let day = of_year - (153 * from_march + 2) / 5 + 1;
     let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Cache-Control of the origin, one field a line: it makes an answer less cacheable, never more.
 
-use hotrod_edge::cache_control::OriginDirectives;
-use hotrod_edge::freshness::Freshness;
-use hotrod_edge::storing::{Received, Refusal, Storing, may_store};
+use hotrod_edge::cache_control::ResponseDirectives;
+use hotrod_edge::freshness::Exchange;
+use hotrod_edge::storing::{Received, Refusal, Storable, Storing, may_store};
 use hotrod_edge::time::UnixMillis;
 
 use crate::storable;
@@ -13,9 +13,9 @@ const NOW: UnixMillis = UnixMillis(1_775_001_000_000);
 pub(crate) fn check(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let (first, second) = text.split_once('\n').unwrap_or((text, ""));
-    let (one, other) = (OriginDirectives::parse(first), OriginDirectives::parse(second));
+    let (one, other) = (ResponseDirectives::parse(first), ResponseDirectives::parse(second));
     // Lines of one name are joined by commas (RFC 9110, section 5.3).
-    let both = OriginDirectives::parse(&format!("{first},{second}"));
+    let both = ResponseDirectives::parse(&format!("{first},{second}"));
     // A quote that the first leaves open may end in the second.
     if !one.no_store {
         check_less(&both, &one);
@@ -40,7 +40,7 @@ pub(crate) fn check(input: &[u8]) {
 
 /// What is added can only tighten.
 #[track_caller]
-fn check_less(joined: &OriginDirectives, part: &OriginDirectives) {
+fn check_less(joined: &ResponseDirectives, part: &ResponseDirectives) {
     let at_most =
         |joined: Option<u32>, part: Option<u32>| part.is_none_or(|part| joined.is_some_and(|all| all <= part));
     assert!(joined.no_store >= part.no_store, "{joined:?}, {part:?}");
@@ -58,9 +58,11 @@ fn lifetimes(cache_control: Option<&str>) -> Vec<Result<u32, Refusal>> {
         cache_control: cache_control.map(str::to_owned),
         ..Received::default()
     };
-    let judged = storable().iter().map(|stored| may_store(stored, &received(&stored.content_type), NOW, NOW));
-    let lifetime = |storing: Storing<Freshness>| match storing {
-        Storing::Store(freshness) => Ok(freshness.lifetime),
+    let exchange = Exchange { requested_at: NOW, received_at: NOW };
+    let judged =
+        storable().iter().map(|(stored, shape)| may_store(stored, &received(&shape.content_type), None, exchange));
+    let lifetime = |storing: Storing<Storable>| match storing {
+        Storing::Store(storable) => Ok(storable.freshness.lifetime),
         Storing::Refuse(refusal) => Err(refusal),
     };
     judged.map(lifetime).collect()

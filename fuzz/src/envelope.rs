@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use hotrod_edge::rules::{Requirement, Scalar, Stored};
+use hotrod_edge::rules::{Requirement, Scalar, Shape};
 use hotrod_edge::storing::{Refusal, Storing, may_store_body};
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use crate::storable;
 
 pub(crate) fn check(input: &[u8]) {
     let read: Option<Value> = serde_json::from_slice(input).ok();
-    for rule in storable() {
+    for (_, rule) in storable() {
         let expected = match &read {
             None => Err(Refusal::Malformed),
             Some(value) if rule.require.as_ref().is_some_and(|require| !meets(value, require)) => {
@@ -34,7 +34,7 @@ fn meets(body: &Value, require: &Requirement) -> bool {
     body.as_object().and_then(|members| members.get(require.member.as_ref())) == Some(&expected)
 }
 
-fn check_tag(rule: &Stored, tag: &str, value: &Value) {
+fn check_tag(rule: &Shape, tag: &str, value: &Value) {
     let opaque = tag.strip_prefix("W/\"").and_then(|tag| tag.strip_suffix('"')).expect("a weak tag");
     assert!(opaque.len() == 32 && opaque.bytes().all(|byte| byte.is_ascii_hexdigit()), "{tag}");
     let of = |body: &str| match may_store_body(rule, body.as_bytes()) {

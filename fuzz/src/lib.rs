@@ -15,7 +15,7 @@ mod webhook;
 use std::sync::OnceLock;
 
 use hotrod_edge::config::Config;
-use hotrod_edge::rules::{Rules, Stored, load};
+use hotrod_edge::rules::{Rules, Shape, Stored, load};
 
 /// A function that takes anything from outside.
 #[derive(Debug)]
@@ -48,15 +48,16 @@ pub fn rules() -> &'static Rules {
     RULES.get_or_init(|| load("rules.toml", TEXT).expect("these rules are right"))
 }
 
-/// The ways in which answers are stored: of routes with one and the same, the first.
-fn storable() -> &'static [&'static Stored] {
-    static STORABLE: OnceLock<Vec<&Stored>> = OnceLock::new();
+/// The ways in which answers are stored whose class decides: of routes with one and the same, the first.
+fn storable() -> &'static [(&'static Stored, &'static Shape)] {
+    static STORABLE: OnceLock<Vec<(&Stored, &Shape)>> = OnceLock::new();
     STORABLE.get_or_init(|| {
-        let mut storable: Vec<&Stored> = Vec::new();
-        for (_, stored) in rules().stored() {
-            let judges = |stored: &Stored| (stored.lifetimes, stored.require.clone(), stored.volatile.clone());
-            if !storable.iter().any(|other| judges(other) == judges(stored)) {
-                storable.push(stored);
+        let mut storable: Vec<(&Stored, &Shape)> = Vec::new();
+        for (stored, shape) in rules().stored().filter_map(|(_, stored)| Some((stored, stored.shape()?))) {
+            let judges =
+                |stored: &Stored, shape: &Shape| (stored.lifetimes, shape.require.clone(), shape.volatile.clone());
+            if !storable.iter().any(|(other, its)| judges(other, its) == judges(stored, shape)) {
+                storable.push((stored, shape));
             }
         }
         storable

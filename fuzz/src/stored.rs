@@ -8,7 +8,7 @@ use hotrod_edge::epoch::Counters;
 use hotrod_edge::ledger::erase::Erasure;
 use hotrod_edge::ledger::line::Line;
 use hotrod_edge::ledger::order::{Order, decode_answer, encode_answer};
-use hotrod_edge::rules::{Lifetimes, Policy};
+use hotrod_edge::rules::Lifetimes;
 use hotrod_edge::snapshot::Snapshot;
 use hotrod_edge::time::UnixMillis;
 
@@ -40,10 +40,7 @@ fn same<T: PartialEq + Debug>(read: Option<T>, write: impl Fn(&T) -> String, dec
 }
 
 fn lifetimes() -> impl Iterator<Item = &'static Lifetimes> {
-    rules().classes.iter().filter_map(|class| match &class.policy {
-        Policy::Store(lifetimes) => Some(lifetimes),
-        Policy::Live | Policy::Bypass => None,
-    })
+    rules().classes.iter().filter_map(|class| class.policy.lifetimes())
 }
 
 /// An entry never becomes younger or fresher, and ends with its calendar, whatever its head says.

@@ -42,7 +42,7 @@ fn read(url: &str) -> Option<Asked> {
     assert_eq!(mended.path(), target.path);
     let Classified::Stored(selected) = classify(rules(), "GET", &target) else { return None };
     let tenant = Tenant::new(TENANT).expect("a tenant");
-    let key = CacheKey::new(&tenant, &selected.stored.key, &selected.in_key, None);
+    let key = CacheKey::new(&tenant, &selected.key, None);
     assert_eq!(format!("{}/{}", key.tenant(), key.logical()), key.as_str());
     let url = format!("{ORIGIN}{}{}", target.path, selected.query);
     assert_eq!(url::Url::parse(&url).expect("a URL").as_str(), url);

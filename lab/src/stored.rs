@@ -51,12 +51,13 @@ pub fn count_all() -> usize {
 }
 
 fn kept(route: &'static Route, stored: &'static Stored) -> Vec<Kept> {
+    let shape = stored.shape().unwrap_or_else(|| panic!("{}: its origin decides", route.name));
     let literal = |segment: &'static Segment| match segment {
         Segment::Literal(text) => text.as_ref(),
-        Segment::Parameter { .. } => panic!("{}: tests do not know its parameter", route.name),
+        Segment::Parameter { .. } | Segment::Rest => panic!("{}: tests do not know its parameter", route.name),
     };
     let path = route.path.iter().map(literal).collect::<Vec<&str>>().join("/");
-    let queries: Vec<String> = match stored.query.as_ref() {
+    let queries: Vec<String> = match shape.query.as_ref() {
         [] => vec![String::new()],
         [parameter] => match &parameter.accepts {
             Accepts::OneOf(values) => values.iter().map(|value| format!("?{}={value}", parameter.name)).collect(),
@@ -70,7 +71,7 @@ fn kept(route: &'static Route, stored: &'static Stored) -> Vec<Kept> {
         route: &route.name,
         class: &route.class,
         hot: stored.hot,
-        personal: stored.personal,
+        personal: shape.personal,
         lifetimes: stored.lifetimes,
     };
     queries.into_iter().map(of_query).collect()

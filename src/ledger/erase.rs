@@ -105,6 +105,7 @@ mod tests {
     use crate::epoch::{Epoch, Scope, mark};
     use crate::rules::compiled;
     use crate::time::UnixMillis;
+    use crate::validation::Validators;
     use alloc::vec::Vec;
 
     const OPS: &str = "dashboard:tile:ops:v1";
@@ -125,6 +126,9 @@ mod tests {
             length: 4,
             headers: Vec::new(),
             marks: mark(tag),
+            stated: None,
+            validators: Validators::default(),
+            followed: None,
         }
     }
 

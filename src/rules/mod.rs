@@ -18,8 +18,8 @@ pub use table::*;
 
 mod generated {
     use super::table::{
-        Accepts, Auth, Bounds, Calendar, Class, Disposition, Effect, Event, Lifetimes, Parameter, Policy, Requirement,
-        Role, Route, Rules, Scalar, Segment, Stored, Touches, WithoutLedger,
+        Accepts, Auth, Bounds, Calendar, Class, DecidedBy, Disposition, Effect, Event, Lifetimes, Parameter, Policy,
+        Requirement, Role, Route, Rules, Scalar, Segment, Shape, Stored, Touches, WithoutLedger,
     };
     use alloc::borrow::Cow;
     include!(concat!(env!("OUT_DIR"), "/rules.rs"));
@@ -50,5 +50,27 @@ impl Rules {
             Disposition::Store(stored) => Some((route, stored)),
             Disposition::Live | Disposition::Bypass => None,
         })
+    }
+}
+
+impl Policy {
+    /// The bounds of what is stored, if anything is.
+    #[must_use]
+    pub fn lifetimes(&self) -> Option<&Lifetimes> {
+        match self {
+            Self::Store(lifetimes) | Self::Origin(lifetimes) => Some(lifetimes),
+            Self::Live | Self::Bypass => None,
+        }
+    }
+}
+
+impl Stored {
+    /// What its answers look like, if its class decides.
+    #[must_use]
+    pub fn shape(&self) -> Option<&Shape> {
+        match &self.decided_by {
+            DecidedBy::Class(shape) => Some(shape),
+            DecidedBy::Origin => None,
+        }
     }
 }

@@ -70,6 +70,8 @@ pub enum Policy {
     Bypass,
     /// Stored for these lifetimes.
     Store(Lifetimes),
+    /// Stored as the origin's own header fields say, within these bounds.
+    Origin(Lifetimes),
 }
 
 /// How long an answer of a stored class may be used, and in which way.
@@ -173,6 +175,8 @@ pub enum Segment {
         /// What the segment must end with, often empty.
         suffix: Text,
     },
+    /// Matches all that is left, of one segment or more, as it stands.
+    Rest,
 }
 
 /// What becomes of a request for a route.
@@ -190,24 +194,41 @@ pub enum Disposition {
 /// How a stored route is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
-    /// The logical key, with its version, without tenant and parameters: `dashboard:tile:ops:v1`.
+    /// The logical key, with its version, without tenant and parameters: `dashboard:tile:ops:v1`. Of a route that follows
+    /// its origin, the route's name.
     pub key: Text,
     /// Kept in Workers KV too.
     pub hot: bool,
+    /// The lifetimes of its class, or the shorter ones of the route.
+    pub lifetimes: Lifetimes,
+    /// Tags that all its answers carry, beside those that the origin gives them.
+    pub tags: List<Text>,
+    /// Who decides what is kept.
+    pub decided_by: DecidedBy,
+}
+
+/// Who decides which answers of a route are kept, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DecidedBy {
+    /// Its class; the origin can only tighten. The edge asks in its own words.
+    Class(Shape),
+    /// The origin's header fields (RFC 9111). Requests and answers pass whole.
+    Origin,
+}
+
+/// What is known beforehand of the answers of a route whose class decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shape {
     /// Holds personal data: never emitted as `public`.
     pub personal: bool,
     /// Query parameters that select the answer; together with the path's parameters they complete the key.
     pub query: List<Parameter>,
-    /// The lifetimes of its class, or the shorter ones of the route.
-    pub lifetimes: Lifetimes,
     /// The media type that an answer must have to be stored.
     pub content_type: Text,
     /// A body is stored only if this member of it has this value.
     pub require: Option<Requirement>,
     /// Members of the body that change without meaning and are left out of the ETag: dotted, `[]` for each of its items.
     pub volatile: List<Text>,
-    /// Tags that all its answers carry, beside those that the origin gives them.
-    pub tags: List<Text>,
     /// The origin's header fields that are kept with an answer, in lower case. No other one comes through.
     pub response_fields: List<Text>,
 }

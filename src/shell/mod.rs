@@ -15,8 +15,9 @@ mod ports;
 mod tiers;
 
 use crate::admin::misconfigured;
+use crate::after::finish;
 use crate::answer::Answer;
-use crate::pipeline::{Served, finish, serve};
+use crate::pipeline::{Served, serve};
 use alloc::rc::Rc;
 use core::cell::Cell;
 use worker::web_sys;

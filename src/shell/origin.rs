@@ -4,6 +4,7 @@ use super::body::{Incoming, Unread, edited, headers, read, text_of};
 use super::js::{failure, get};
 use crate::ports::{self, Edits, Failure, Field, Origin, Read};
 use alloc::string::String;
+use alloc::vec::Vec;
 use wasm_bindgen::{JsCast as _, JsValue};
 use worker::js_sys;
 use worker::wasm_bindgen_futures::JsFuture;
@@ -34,6 +35,15 @@ impl ports::Response for Fetched {
 
     fn header(&self, name: &str) -> Option<String> {
         self.0.headers().get(name).ok().flatten()
+    }
+
+    fn fields(&self) -> Vec<(String, String)> {
+        let entries = self.0.headers().entries();
+        let text = |entry: &JsValue, index| js_sys::Array::from(entry).get(index).as_string();
+        entries
+            .into_iter()
+            .filter_map(|entry| entry.ok().and_then(|entry| text(&entry, 0).zip(text(&entry, 1))))
+            .collect()
     }
 
     fn into_body(self) -> Unread {

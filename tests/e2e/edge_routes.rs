@@ -71,6 +71,7 @@ fn example(path: &[Segment]) -> String {
     let segment = |segment: &Segment| match segment {
         Segment::Literal(text) => text.to_string(),
         Segment::Parameter { suffix, .. } => format!("SKU-1{suffix}"),
+        Segment::Rest => "a/b".to_string(),
     };
     format!("/{}", path.iter().map(segment).collect::<Vec<_>>().join("/"))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use hotrod_edge::entry::{FORMAT, Head};
 use hotrod_edge::epoch::{Epoch, mark};
 use hotrod_edge::time::UnixMillis;
+use hotrod_edge::validation::Validators;
 use lab::gate::Gate;
 use lab::harness::TENANT;
 use lab::locations::{Lab, Layout};
@@ -39,6 +40,9 @@ fn put(lab: &Lab, name: &str, epoch: u64, tag: &str) {
         length: 1,
         headers: Vec::new(),
         marks: mark(tag),
+        stated: None,
+        validators: Validators::default(),
+        followed: None,
     };
     lab.kv.insert(name, KvValue::new("x", Some(&head.encode().expect("a short head"))));
 }

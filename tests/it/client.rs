@@ -2,8 +2,9 @@
 
 use crate::fakes::{Asking, Bytes, DAY, Location};
 use crate::tasks::Task;
+use hotrod_edge::after::finish;
 use hotrod_edge::answer::{Answer, Made};
-use hotrod_edge::pipeline::{finish, serve};
+use hotrod_edge::pipeline::serve;
 use hotrod_edge::ports::Body;
 use serde_json::Value;
 use std::cell::RefCell;

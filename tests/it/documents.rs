@@ -25,6 +25,7 @@ fn the_readme_lists_what_each_class_emits() {
             let (emitted, kept) = match &class.policy {
                 Policy::Live => ("`no-store`".to_string(), "never".to_string()),
                 Policy::Bypass => ("the origin's, or `no-store` if it has none".to_string(), "never".to_string()),
+                Policy::Origin(_) => ("the origin's".to_string(), "as the origin says".to_string()),
                 Policy::Store(lifetimes) => {
                     let emitted = emit(Audience::Public, lifetimes, lifetimes.s_maxage);
                     (format!("`{emitted}`"), format!("{} s", lifetimes.s_maxage))

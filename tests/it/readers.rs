@@ -291,7 +291,7 @@ fn no_name_of_a_tenants_entry_is_one_of_another_tenant() {
             let url = if path.starts_with("/api/for-roles") { url } else { format!("https://dash.test{path}") };
             let target = Target::parse(&url).ok()?;
             let Classified::Stored(selected) = classify(&rules, "GET", &target) else { return None };
-            Some(CacheKey::new(tenant, &selected.stored.key, &selected.in_key, role))
+            Some(CacheKey::new(tenant, &selected.key, role))
         };
         let (Some(its), Some(other)) = (name(&one, its), name(&another, other)) else {
             prop_assume!(false);

@@ -107,7 +107,7 @@ fn a_wrong_class_is_refused() {
     check(
         "policy = \"live\"",
         "policy = \"fresh\"",
-        &["rules.toml:13: class `live`: policy `fresh` is not known: say `store`, `live` or `bypass`"],
+        &["rules.toml:13: class `live`: policy `fresh` is not known: say `store`, `origin`, `live` or `bypass`"],
     );
     check("s_maxage = 300\n", "s_maxage = 300\ns_maxage = 1\n", &["rules.toml:6: duplicate key"]);
     check(
@@ -291,7 +291,7 @@ fn a_path_that_no_request_reaches_is_refused() {
         let first = segment.split('/').next().unwrap_or_default();
         let sentence = format!(
             "rules.toml:19: route `ops`: segment `{first}` of path `/api/{segment}` is neither plain text (letters, digits, \
-             `-._~`) nor `{{name}}` with an optional ending"
+             `-._~`) nor `{{name}}` with an optional ending nor, at the end, `*`"
         );
         assert_eq!(message.first(), Some(&sentence));
     }

@@ -19,6 +19,7 @@ pub fn path(route: &Route) -> String {
     route.path.iter().fold(String::new(), |path, segment| match segment {
         Segment::Literal(text) => format!("{path}/{text}"),
         Segment::Parameter { suffix, .. } => format!("{path}/x{suffix}"),
+        Segment::Rest => format!("{path}/x/y"),
     })
 }
 
@@ -36,7 +37,7 @@ pub fn entries() -> Vec<Entry> {
     // In mode `open` nobody has a role.
     for (route, stored) in compiled().stored().filter(|(route, _)| route.roles.is_empty()) {
         let mut queries = vec![String::new()];
-        for parameter in stored.query.iter() {
+        for parameter in stored.shape().expect("a class that decides").query.iter() {
             let sign = |query: &String| if query.is_empty() { '?' } else { '&' };
             queries = queries
                 .iter()
@@ -74,7 +75,7 @@ fn check(seen: &Seen, url: &str, origin_requests: usize, status: u16, cache_stat
 
 /// What is said to browsers and shared caches.
 fn emitted(stored: &Stored, max_age: u32, s_maxage: u32) -> String {
-    if stored.personal {
+    if stored.shape().expect("a class that decides").personal {
         format!("private, max-age={max_age}")
     } else {
         format!("public, max-age={max_age}, s-maxage={s_maxage}")
@@ -221,7 +222,7 @@ fn the_classes_have_their_lifetimes() {
                 class.name.as_ref(),
                 [rule.s_maxage, rule.max_age, rule.stale_while_revalidate, rule.stale_if_error, rule.soft_window],
             )),
-            Policy::Live | Policy::Bypass => None,
+            Policy::Origin(_) | Policy::Live | Policy::Bypass => None,
         })
         .collect();
     assert_eq!(stored, expected);
@@ -234,5 +235,5 @@ fn each_route_says_so_if_it_is_hot_or_personal() {
     };
     let hot = ["sales_pulse", "inventory", "fulfillment", "cx", "ops", "kpi_summary", "alerts_critical", "alerts_all"];
     assert_eq!(names(|stored| stored.hot), hot);
-    assert_eq!(names(|stored| stored.personal), ["cx"]);
+    assert_eq!(names(|stored| stored.shape().expect("a class that decides").personal), ["cx"]);
 }

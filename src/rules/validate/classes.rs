@@ -27,9 +27,14 @@ pub(super) fn classes(raw: &[RawClass], faults: &mut Faults) -> Vec<KnownClass> 
             "live" => never_stored(class, Policy::Live, &rule, faults),
             "bypass" => never_stored(class, Policy::Bypass, &rule, faults),
             "store" => Policy::Store(lifetimes(class, &rule, faults)),
+            "origin" => Policy::Origin(origins(class, &rule, faults)),
             other => {
                 let at = class.policy.as_ref().map_or(at, |policy| policy.span().start);
-                faults.add(at, &rule, format!("policy `{other}` is not known: say `store`, `live` or `bypass`"));
+                faults.add(
+                    at,
+                    &rule,
+                    format!("policy `{other}` is not known: say `store`, `origin`, `live` or `bypass`"),
+                );
                 Policy::Bypass
             }
         };
@@ -42,8 +47,8 @@ pub(super) fn classes(raw: &[RawClass], faults: &mut Faults) -> Vec<KnownClass> 
     known
 }
 
-/// A class that is never stored has no lifetime and no stale window.
-fn never_stored(class: &RawClass, policy: Policy, rule: &str, faults: &mut Faults) -> Policy {
+/// The words of a class, each with its place if it is there.
+fn words(class: &RawClass) -> impl Iterator<Item = (&'static str, usize)> {
     let numbers = [
         ("s_maxage", &class.s_maxage),
         ("max_age", &class.max_age),
@@ -56,10 +61,15 @@ fn never_stored(class: &RawClass, policy: Policy, rule: &str, faults: &mut Fault
         ("snapshot_behind", &class.snapshot_behind),
     ];
     let words = [("calendar", &class.calendar), ("without_ledger", &class.without_ledger)];
-    let numbers = numbers.iter().filter_map(|(word, value)| Some((*word, value.as_ref()?.span().start)));
-    let words = words.iter().filter_map(|(word, value)| Some((*word, value.as_ref()?.span().start)));
-    let fields = class.response_fields.as_ref().map(|fields| ("response_fields", fields.span().start));
-    for (word, at) in numbers.chain(words).chain(fields) {
+    let numbers = numbers.map(|(word, value)| (word, value.as_ref().map(Spanned::span)));
+    let words = words.map(|(word, value)| (word, value.as_ref().map(Spanned::span)));
+    let fields = [("response_fields", class.response_fields.as_ref().map(Spanned::span))];
+    numbers.into_iter().chain(words).chain(fields).filter_map(|(word, span)| Some((word, span?.start)))
+}
+
+/// A class that is never stored has no lifetime and no stale window.
+fn never_stored(class: &RawClass, policy: Policy, rule: &str, faults: &mut Faults) -> Policy {
+    for (word, at) in words(class) {
         faults.add(
             at,
             rule,
@@ -67,6 +77,39 @@ fn never_stored(class: &RawClass, policy: Policy, rule: &str, faults: &mut Fault
         );
     }
     policy
+}
+
+/// A class whose origin decides has bounds, and says nothing about what the origin says.
+fn origins(class: &RawClass, rule: &str, faults: &mut Faults) -> Lifetimes {
+    let says = ["s_maxage", "max_age", "stale_while_revalidate", "calendar", "response_fields"];
+    for (word, at) in words(class).filter(|(word, _)| says.contains(word)) {
+        faults.add(
+            at,
+            rule,
+            format!("`{word}` on a class whose origin decides: leave it out; `ceiling` bounds a lifetime"),
+        );
+    }
+    Lifetimes {
+        s_maxage: class.ceiling.as_ref().map_or(Seconds::MAX, |ceiling| *ceiling.get_ref()),
+        max_age: 0,
+        stale_while_revalidate: 0,
+        stale_if_error: class.stale_if_error.as_ref().map_or(0, |seconds| *seconds.get_ref()),
+        soft_window: class.soft_window.as_ref().map_or(0, |seconds| *seconds.get_ref()),
+        calendar: Calendar::None,
+        without_ledger: without_ledger(class, rule, faults),
+        snapshot: bounds(class, rule, faults),
+    }
+}
+
+fn without_ledger(class: &RawClass, rule: &str, faults: &mut Faults) -> WithoutLedger {
+    match class.without_ledger.as_ref().map(|word| (word.get_ref().as_str(), word.span().start)) {
+        None | Some(("forward", _)) => WithoutLedger::Forward,
+        Some(("serve", _)) => WithoutLedger::Serve,
+        Some((other, at)) => {
+            faults.add(at, rule, format!("without_ledger `{other}` is not known: say `forward` or `serve`"));
+            WithoutLedger::Forward
+        }
+    }
 }
 
 /// The origin's header fields that its answers keep: those of every class, and the given ones.
@@ -123,14 +166,6 @@ fn lifetimes(class: &RawClass, rule: &str, faults: &mut Faults) -> Lifetimes {
             Calendar::None
         }
     };
-    let without_ledger = match class.without_ledger.as_ref().map(|word| (word.get_ref().as_str(), word.span().start)) {
-        None | Some(("forward", _)) => WithoutLedger::Forward,
-        Some(("serve", _)) => WithoutLedger::Serve,
-        Some((other, at)) => {
-            faults.add(at, rule, format!("without_ledger `{other}` is not known: say `forward` or `serve`"));
-            WithoutLedger::Forward
-        }
-    };
     let lifetimes = Lifetimes {
         s_maxage,
         max_age,
@@ -138,7 +173,7 @@ fn lifetimes(class: &RawClass, rule: &str, faults: &mut Faults) -> Lifetimes {
         stale_if_error: seconds(&class.stale_if_error).unwrap_or(0),
         soft_window: seconds(&class.soft_window).unwrap_or(0),
         calendar,
-        without_ledger,
+        without_ledger: without_ledger(class, rule, faults),
         snapshot: bounds(class, rule, faults),
     };
     over_ceiling(&lifetimes, seconds(&class.ceiling), at, rule, faults);

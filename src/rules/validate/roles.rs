@@ -1,7 +1,7 @@
 //! Roles: what a credential's claims make of a reader, and the routes that ask for it.
 
 use super::super::parse::{RawRole, RawRoute};
-use super::super::table::{Auth, Disposition, List, Role, Text, is_word};
+use super::super::table::{Auth, DecidedBy, Disposition, List, Role, Text, is_word};
 use super::{Faults, judge_name, texts};
 use alloc::string::ToString as _;
 use alloc::vec::Vec;
@@ -74,6 +74,12 @@ pub(super) fn admitted(
             Auth::Edge
         }
     };
+    if let (Disposition::Store(stored), Some(role)) = (disposition, route.roles.first())
+        && stored.decided_by == DecidedBy::Origin
+    {
+        let sentence = "`roles` on a route whose class lets the origin decide: such an answer is one for all";
+        faults.add(role.span().start, rule, sentence);
+    }
     for role in &route.roles {
         if !roles.iter().any(|known| known.name == *role.get_ref()) {
             faults.add(role.span().start, rule, format!("role `{}` is not defined", role.get_ref()));

@@ -2,8 +2,8 @@
 
 use super::super::parse::{RawEnvelope, RawRoute, RawRules, RawScalar};
 use super::super::table::{
-    Disposition, KV_LEAST_LIFE, Lifetimes, List, Parameter, Policy, Requirement, Role, Route, Scalar, Segment, Stored,
-    TENANT_GREATEST_LENGTH, Text, VALUE_GREATEST_LENGTH, is_json, is_word,
+    DecidedBy, Disposition, KV_LEAST_LIFE, Lifetimes, List, Parameter, Policy, Requirement, Role, Route, Scalar,
+    Segment, Shape, Stored, TENANT_GREATEST_LENGTH, Text, VALUE_GREATEST_LENGTH, is_json, is_word,
 };
 use super::classes::{KnownClass, over_ceiling};
 use super::query::query;
@@ -69,7 +69,25 @@ pub(super) fn routes(raw: &RawRules, classes: &[KnownClass], roles: &[Role], fau
                         ),
                     );
                 }
+                if path.last() == Some(&Segment::Rest) {
+                    faults.add(
+                        route.path.span().start,
+                        &rule,
+                        "`*` on a route whose class decides: its answers need a key of their own each",
+                    );
+                }
                 Disposition::Store(stored)
+            }
+            Policy::Origin(lifetimes) => {
+                unsaid(route, "whose class lets the origin decide", &rule, faults);
+                judge_tags(&route.tags, &rule, faults);
+                Disposition::Store(Stored {
+                    key: Text::Owned(name.clone()),
+                    hot: false,
+                    lifetimes: *lifetimes,
+                    tags: texts(&route.tags),
+                    decided_by: DecidedBy::Origin,
+                })
             }
         };
         let (auth, roles) = admitted(route, &disposition, roles, &rule, faults);
@@ -94,13 +112,18 @@ fn path(route: &RawRoute, prefixes: &[Spanned<String>], rule: &str, faults: &mut
         faults.add(at, rule, format!("path `{text}` is under none of origin_prefixes, so no request would reach it"));
     }
     let mut segments = Vec::new();
-    for segment in text.trim_start_matches('/').split('/') {
+    let mut asked = text.trim_start_matches('/').split('/').peekable();
+    while let Some(segment) = asked.next() {
+        if segment == "*" && asked.peek().is_none() {
+            segments.push(Segment::Rest);
+            break;
+        }
         match segment.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
             Some((name, suffix)) if is_word(name) && (suffix.is_empty() || is_word(suffix)) => {
                 segments.push(Segment::Parameter { name: Text::Owned(name.to_string()), suffix: Text::Owned(suffix.to_string()) });
             }
             None if is_word(segment) => segments.push(Segment::Literal(Text::Owned(segment.to_string()))),
-            _ => faults.add(at, rule, format!("segment `{segment}` of path `{text}` is neither plain text (letters, digits, `-._~`) nor `{{name}}` with an optional ending")),
+            _ => faults.add(at, rule, format!("segment `{segment}` of path `{text}` is neither plain text (letters, digits, `-._~`) nor `{{name}}` with an optional ending nor, at the end, `*`")),
         }
     }
     segments
@@ -129,7 +152,7 @@ fn content_type(route: &RawRoute, rule: &str, faults: &mut Faults) -> String {
 /// The greatest length of a key with its parameters, each as `?name=value`.
 fn greatest_length(key: &str, path: &[Segment], query: &[Parameter]) -> usize {
     let in_path = path.iter().map(|segment| match segment {
-        Segment::Literal(_) => 0,
+        Segment::Literal(_) | Segment::Rest => 0,
         Segment::Parameter { name, .. } => 2 + name.len() + VALUE_GREATEST_LENGTH,
     });
     let in_query = query.iter().map(|parameter| 2 + parameter.name.len() + parameter.accepts.greatest_length());
@@ -138,21 +161,39 @@ fn greatest_length(key: &str, path: &[Segment], query: &[Parameter]) -> usize {
 
 /// Whether some path could match both.
 fn overlap(a: &[Segment], b: &[Segment]) -> bool {
-    a.len() == b.len()
-        && a.iter().zip(b).all(|pair| match pair {
-            (Segment::Literal(a), Segment::Literal(b)) => a == b,
-            (Segment::Literal(text), Segment::Parameter { suffix, .. })
-            | (Segment::Parameter { suffix, .. }, Segment::Literal(text)) => {
-                text.len() > suffix.len() && text.ends_with(suffix.as_ref())
-            }
-            (Segment::Parameter { suffix: a, .. }, Segment::Parameter { suffix: b, .. }) => {
-                a.ends_with(b.as_ref()) || b.ends_with(a.as_ref())
-            }
-        })
+    match (a, b) {
+        ([], []) | ([Segment::Rest], [_, ..]) | ([_, ..], [Segment::Rest]) => true,
+        ([first, a @ ..], [other, b @ ..]) => meet(first, other) && overlap(a, b),
+        ([], _) | (_, []) => false,
+    }
+}
+
+/// Whether some segment could match both.
+fn meet(a: &Segment, b: &Segment) -> bool {
+    match (a, b) {
+        (Segment::Rest, _) | (_, Segment::Rest) => true,
+        (Segment::Literal(a), Segment::Literal(b)) => a == b,
+        (Segment::Literal(text), Segment::Parameter { suffix, .. })
+        | (Segment::Parameter { suffix, .. }, Segment::Literal(text)) => {
+            text.len() > suffix.len() && text.ends_with(suffix.as_ref())
+        }
+        (Segment::Parameter { suffix: a, .. }, Segment::Parameter { suffix: b, .. }) => {
+            a.ends_with(b.as_ref()) || b.ends_with(a.as_ref())
+        }
+    }
 }
 
 /// A route that is never stored has nothing of a stored one.
 fn forwarded(route: &RawRoute, disposition: Disposition, rule: &str, faults: &mut Faults) -> Disposition {
+    unsaid(route, "whose class is never stored", rule, faults);
+    if let Some(tag) = route.tags.first() {
+        faults.add(tag.span().start, rule, "`tags` on a route whose class is never stored: leave it out");
+    }
+    disposition
+}
+
+/// What says how a class keeps answers has no place on a route of another kind.
+fn unsaid(route: &RawRoute, kind: &str, rule: &str, faults: &mut Faults) {
     let spans = [
         ("key", route.key.as_ref().map(Spanned::span)),
         ("hot", route.hot.as_ref().map(Spanned::span)),
@@ -162,14 +203,12 @@ fn forwarded(route: &RawRoute, disposition: Disposition, rule: &str, faults: &mu
         ("content_type", route.content_type.as_ref().map(Spanned::span)),
         ("envelope", route.envelope.as_ref().map(Spanned::span)),
         ("volatile", route.volatile.first().map(Spanned::span)),
-        ("tags", route.tags.first().map(Spanned::span)),
     ];
     for (word, span) in spans {
         if let Some(span) = span {
-            faults.add(span.start, rule, format!("`{word}` on a route whose class is never stored: leave it out"));
+            faults.add(span.start, rule, format!("`{word}` on a route {kind}: leave it out"));
         }
     }
-    disposition
 }
 
 fn stored(
@@ -236,14 +275,16 @@ fn stored(
     Stored {
         key: Text::Owned(key),
         hot,
-        personal: route.personal.as_ref().is_some_and(|personal| *personal.get_ref()),
-        query: List::Owned(query),
         lifetimes,
-        content_type: Text::Owned(content_type),
-        require: envelope.map(requirement),
-        volatile: List::Owned(volatile.map(|path| Text::Owned(path.get_ref().clone())).collect()),
         tags: texts(&route.tags),
-        response_fields: class.response_fields.clone(),
+        decided_by: DecidedBy::Class(Shape {
+            personal: route.personal.as_ref().is_some_and(|personal| *personal.get_ref()),
+            query: List::Owned(query),
+            content_type: Text::Owned(content_type),
+            require: envelope.map(requirement),
+            volatile: List::Owned(volatile.map(|path| Text::Owned(path.get_ref().clone())).collect()),
+            response_fields: class.response_fields.clone(),
+        }),
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) fn judge_touches(
     }
     for class in named.classes {
         match classes.iter().find(|other| other.class.name == *class.get_ref()).map(|known| &known.class.policy) {
-            Some(Policy::Store(_)) => {}
+            Some(Policy::Store(_) | Policy::Origin(_)) => {}
             Some(Policy::Live | Policy::Bypass) => {
                 faults.add(
                     class.span().start,

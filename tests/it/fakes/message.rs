@@ -1,6 +1,7 @@
 //! Requests, answers and bodies.
 
 use hotrod_edge::ports::{Failure, Request, Response};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 /// Header fields as lines, names in lower case.
@@ -68,6 +69,12 @@ pub fn joined(lines: &Lines, name: &str) -> Option<String> {
     (!values.is_empty()).then(|| values.join(", "))
 }
 
+/// Each name once, in order.
+fn names(lines: &Lines) -> Vec<String> {
+    let names: BTreeSet<_> = lines.iter().map(|(name, _)| name.clone()).collect();
+    names.into_iter().collect()
+}
+
 impl Request for Asking {
     fn method(&self) -> &str {
         &self.method
@@ -82,7 +89,7 @@ impl Request for Asking {
     }
 
     fn header_names(&self) -> Vec<String> {
-        self.lines.iter().map(|(name, _)| name.clone()).collect()
+        names(&self.lines)
     }
 
     async fn read(self, at_most: usize) -> Result<Option<Vec<u8>>, Failure> {
@@ -114,6 +121,16 @@ impl Response for FakeResponse {
 
     fn header(&self, name: &str) -> Option<String> {
         joined(&self.lines, name)
+    }
+
+    fn fields(&self) -> Vec<(String, String)> {
+        let lines = |name: String| -> Vec<_> {
+            if name == "set-cookie" {
+                return self.lines.iter().filter(|(other, _)| *other == name).cloned().collect();
+            }
+            joined(&self.lines, &name).map(|value| (name, value)).into_iter().collect()
+        };
+        names(&self.lines).into_iter().flat_map(lines).collect()
     }
 
     fn into_body(self) -> Bytes {

@@ -1,0 +1,163 @@
+//! What is done when the answer is on its way.
+
+use crate::entry::{Head, StoredResponse};
+use crate::epoch::{Covered, Standing};
+use crate::fill::{Filled, Keep, Place, Question, fill, joinable, left};
+use crate::invalidate::Write;
+use crate::key::{CacheKey, Tenant};
+use crate::ledger::outbox::ERASED_AGAIN_MS;
+use crate::lookup::{Found, Known, Usable, find, get, holds};
+use crate::ports::{Body, Incident, Ports, Tier as _, TierName};
+use crate::reuse::{Stale, Staleness};
+use crate::rules::{Route, Stored};
+use crate::snapshot::{Bounds, Judge, Snapshot, Then, renew, share};
+use alloc::rc::Rc;
+
+/// Work that nobody waits for.
+#[derive(Debug)]
+pub struct After<B> {
+    /// A response to be kept.
+    pub keep: Option<Keep<B>>,
+    /// A copy of a tenant's counters that is to be renewed, or shared with the other isolates here.
+    pub counters: Option<(Tenant, Bounds, Judge)>,
+    /// A stale response to be renewed.
+    pub renewal: Option<Renewal>,
+    /// A write whose invalidation the ledger has not confirmed.
+    pub write: Option<(Tenant, Write)>,
+}
+
+/// What is stale and is being served.
+#[derive(Debug)]
+pub struct Renewal {
+    /// What it answers.
+    pub question: Question,
+    /// By what it was judged.
+    pub snapshot: Rc<Snapshot>,
+}
+
+impl<B> Default for After<B> {
+    fn default() -> Self {
+        Self { keep: None, counters: None, renewal: None, write: None }
+    }
+}
+
+impl<B> After<B> {
+    /// A response to be kept, and nothing else.
+    #[must_use]
+    pub fn keeping(keep: Option<Keep<B>>) -> Self {
+        Self { keep, ..Self::default() }
+    }
+
+    /// Whether there is anything to do.
+    #[must_use]
+    pub fn is_something(&self) -> bool {
+        self.keep.is_some() || self.counters.is_some() || self.renewal.is_some() || self.write.is_some()
+    }
+}
+
+/// Does what was left for later.
+pub async fn finish<P: Ports>(ports: &P, after: After<P::Body>) {
+    let After { keep, counters, renewal, write } = after;
+    if let Some((tenant, write)) = write {
+        _ = write.tell(ports, &tenant).await;
+    }
+    if let Some((tenant, bounds, judge)) = counters {
+        let judge = if judge.then == Then::Renew { renew(ports, &tenant, bounds, None).await } else { Some(judge) };
+        if let Some(judge) = judge.filter(|judge| judge.then == Then::Share) {
+            share(ports, &tenant, &judge.snapshot).await;
+        }
+    }
+    if let Some(keep) = keep {
+        put(ports, keep).await;
+    }
+    if let Some(renewal) = renewal {
+        renew_response(ports, renewal).await;
+    }
+}
+
+/// Puts what was fetched where it belongs.
+///
+/// Stores have no compare-and-set, so an older fill may land over a newer one. This looks at the copy in its own
+/// data centre first and keeps the later; across data centres, the epochs keep an older body from being served.
+async fn put<P: Ports>(ports: &P, keep: Keep<P::Body>) {
+    let Keep { head, encoded, seconds, places } = keep;
+    // What took too long would land behind an erasure, and lie there until it ends.
+    let is_late = ports.now().0.saturating_sub(head.requested_at.0) > ERASED_AGAIN_MS / 2;
+    let own = ports.tiers().iter().find(|tier| tier.name() == TierName::Edge);
+    let mut looked: Option<(CacheKey, bool)> = None;
+    for Place { tier: name, key, body } in places {
+        let is_older = match looked.as_ref().filter(|(other, _)| *other == key) {
+            Some((_, is_older)) => *is_older,
+            None => is_newer(get(ports, own, &key).await.map(|(_, there)| there.head), &head),
+        };
+        looked = Some((key.clone(), is_older));
+        if is_older || name == TierName::Kv && is_late {
+            continue;
+        }
+        let Some(tier) = ports.tiers().iter().find(|tier| tier.name() == name) else { continue };
+        if let Err(failure) = tier.put(&key, &head, &encoded, body, seconds).await {
+            ports.record(Incident::Put(name), &failure);
+        }
+    }
+}
+
+/// Whether what is there is the later fetch.
+fn is_newer(there: Option<Head>, head: &Head) -> bool {
+    there.map(|there| (there.epoch, there.requested_at)) > Some((head.epoch, head.requested_at))
+}
+
+/// Renews a stale response: from a further tier, where another location may have put a newer one, or from the origin.
+/// Once at a time, in this isolate.
+async fn renew_response<P: Ports>(ports: &P, renewal: Renewal) {
+    let Renewal { question, snapshot } = renewal;
+    let (position, name) = (snapshot.counters.epoch, question.flight());
+    let route = ports.rules().stored().find(|(route, _)| route.name == question.route);
+    let Some((route, stored)) = route.filter(|_| joinable(ports, &name, position).is_none()) else { return };
+    for tier in ports.tiers().iter().filter(|tier| tier.name() != TierName::Edge && holds(tier.name(), stored)) {
+        let Some((_, StoredResponse { head, body })) = get(ports, Some(tier), &question.key).await else { continue };
+        if standing(&snapshot, route, &question, &head) == Standing::Current
+            && head.ttl(&stored.lifetimes, ports.now()) > 0
+        {
+            let seconds = left(stored, &head, head.current_age(ports.now()));
+            let keep = Keep::in_tier(TierName::Edge, question.key.clone(), head, Body::Stream(body), seconds);
+            if let Some(keep) = keep {
+                put(ports, keep).await;
+                return;
+            }
+        }
+    }
+    let mut known = known(ports, route, stored, &question, &snapshot).await;
+    if joinable(ports, &name, position).is_some() {
+        return;
+    }
+    match fill(ports, &question, stored, Ok(position), None, &mut known).await {
+        Filled::Stored(fetched, _) => {
+            put(ports, Keep::everywhere(ports, &question.key, stored, fetched)).await;
+        }
+        Filled::Failed(failure) => ports.record(Incident::Origin, &failure),
+        Filled::Joined(_) | Filled::Unstored(_) => {}
+    }
+}
+
+fn standing(snapshot: &Snapshot, route: &Route, question: &Question, head: &Head) -> Standing {
+    let covered = Covered { class: &route.class, route: &route.name, key: question.key.logical(), marks: &head.marks };
+    snapshot.counters.standing(&covered, head.epoch)
+}
+
+/// What the nearest tier has that the origin can be asked about. The copy that answers is on its way out.
+async fn known<P: Ports>(
+    ports: &P,
+    route: &Route,
+    stored: &Stored,
+    question: &Question,
+    snapshot: &Snapshot,
+) -> Option<Known<P::Body>> {
+    let nearest = ports.tiers().iter().find(|tier| tier.name() == TierName::Edge);
+    let Found::This(tier, there) = find(ports, nearest, question).await else { return None };
+    let is_of_use = standing(snapshot, route, question, &there.head) != Standing::Purged;
+    (is_of_use && !there.head.validators.are_none()).then_some(())?;
+    let now = ports.now();
+    let (age, ttl) = (there.head.current_age(now), there.head.ttl(&stored.lifetimes, now));
+    let stale = Stale { age, ttl, why: Staleness::Expired };
+    Some(Known { usable: Usable::stale(tier, there, stale), answers_on_error: false })
+}

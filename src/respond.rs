@@ -1,0 +1,171 @@
+//! From a stored response, or from the origin's, to an answer.
+
+use crate::after::After;
+use crate::answer::{Answer, Asked, Emitted, Made, Whole};
+use crate::cache_control::Audience;
+use crate::cache_status::{CacheStatus, Forward, Outcome};
+use crate::classify::Selected;
+use crate::entry::{Head, StoredResponse};
+use crate::fill::{Fetched, Filled, Keep, Question, Unstored, left};
+use crate::lookup::{Known, Usable};
+use crate::names::field;
+use crate::pipeline::Served;
+use crate::ports::{Body, Failure, Incident, Origin as _, Ports, Read, TierName};
+use crate::problem::{Kind, Problem};
+use crate::reuse::Staleness;
+use crate::rules::{DecidedBy, Seconds};
+use crate::storing::BODY_GREATEST_LENGTH;
+use alloc::string::ToString as _;
+
+/// A request for a stored route, as it is answered.
+pub struct Reader<'a, P: Ports> {
+    /// What there is outside.
+    pub ports: &'a P,
+    /// The route.
+    pub selected: &'a Selected<'a>,
+    /// What of the request decides how a representation is sent.
+    pub asked: Asked,
+}
+
+impl<P: Ports> Reader<'_, P> {
+    /// Answers from store. What a further tier had is kept in the nearest one too. Nothing, if the store does not give
+    /// the body.
+    pub async fn hit(&self, question: &Question, usable: Usable<P::Body>) -> Option<Served<P>> {
+        let Usable { tier, stored: StoredResponse { head, body }, age, ttl, stale } = usable;
+        let status = CacheStatus::Hit { ttl, tier, stale: stale.map(|stale| stale.why) };
+        let copy = match tier {
+            TierName::Edge => None,
+            TierName::Kv => self.ports.copy(&body),
+        };
+        let body = self.readable(body, tier).await?;
+        let made = self.stored(&head, body, Some(age), stale.is_some(), &status);
+        let keep = copy.and_then(|copy| {
+            let seconds = left(self.selected.stored, &head, age);
+            Keep::in_tier(TierName::Edge, question.key.clone(), head, Body::Stream(copy), seconds)
+        });
+        Some(Served { answer: Answer::Made(made), after: After::keeping(keep) })
+    }
+
+    /// Answers with what became of a question. `why` says why the store did not answer, `purged` whether because of a
+    /// purge, `known` is what is left of what is stored and stale.
+    ///
+    /// # Errors
+    /// The origin gave no answer, and nothing stands in for it.
+    pub async fn filled(
+        &self,
+        question: &Question,
+        filled: Filled<P::Body>,
+        why: Forward,
+        purged: bool,
+        known: Option<Known<P::Body>>,
+    ) -> Result<Served<P>, Problem> {
+        let on_error = known.filter(|known| known.answers_on_error).map(|known| known.usable);
+        match filled {
+            Filled::Stored(fetched, status) => {
+                let made = self.fetched(&fetched, why, status, Outcome::Stored { purged });
+                let keep = Keep::everywhere(self.ports, &question.key, self.selected.stored, fetched);
+                Ok(Served { answer: Answer::Made(made), after: After::keeping(Some(keep)) })
+            }
+            Filled::Joined(fetched) => {
+                let status = fetched.head.status;
+                Ok(self.fetched(&fetched, why, status, Outcome::Collapsed).into())
+            }
+            Filled::Unstored(unstored) => {
+                // RFC 5861, section 4: these count as errors.
+                let is_error = matches!(unstored.status, 500 | 502 | 503 | 504);
+                let instead = self.stale_if_error(why, Some(unstored.status), on_error.filter(|_| is_error)).await;
+                Ok(instead.unwrap_or_else(|| self.unstored(unstored, why).into()))
+            }
+            Filled::Failed(failure) => {
+                let problem = origin_unreachable(self.ports, why, &failure);
+                self.stale_if_error(why, None, on_error).await.ok_or(problem)
+            }
+        }
+    }
+
+    fn fetched(&self, fetched: &Fetched, why: Forward, status: u16, outcome: Outcome) -> Made<P::Body> {
+        let status = CacheStatus::Forwarded { why, status: Some(status), outcome };
+        // Its lifetime counts from when it was made, so whoever keeps it must know how long ago that was.
+        let age = Some(fetched.head.initial_age).filter(|age| *age > 0);
+        self.stored(&fetched.head, Body::Bytes(fetched.bytes.clone()), age, false, &status)
+    }
+
+    /// Answers from store because the origin failed (RFC 5861, section 4).
+    async fn stale_if_error(
+        &self,
+        why: Forward,
+        status: Option<u16>,
+        usable: Option<Usable<P::Body>>,
+    ) -> Option<Served<P>> {
+        let Usable { tier, stored: StoredResponse { head, body }, age, ttl, stale } = usable?;
+        let outcome = Outcome::StaleIfError { ttl, why: stale.map_or(Staleness::Expired, |stale| stale.why) };
+        let status = CacheStatus::Forwarded { why, status, outcome };
+        let body = self.readable(body, tier).await?;
+        Some(self.stored(&head, body, Some(age), true, &status).into())
+    }
+
+    /// A body of a store's. One of which a part is asked for is read.
+    async fn readable(&self, body: P::Body, tier: TierName) -> Option<Body<P::Body>> {
+        if self.asked.range.is_none() {
+            return Some(Body::Stream(body));
+        }
+        match self.ports.origin().read(body, BODY_GREATEST_LENGTH).await {
+            Ok(Read::Whole(bytes)) => Some(Body::Bytes(bytes.into())),
+            Ok(Read::Longer(body)) => Some(Body::Stream(body)),
+            Err(failure) => {
+                self.ports.record(Incident::Get(tier), &failure);
+                None
+            }
+        }
+    }
+
+    fn stored(
+        &self,
+        head: &Head,
+        body: Body<P::Body>,
+        age: Option<Seconds>,
+        is_stale: bool,
+        status: &CacheStatus,
+    ) -> Made<P::Body> {
+        let config = self.ports.config();
+        match &self.selected.stored.decided_by {
+            DecidedBy::Class(shape) => {
+                let public = config.access.is_public() && !shape.personal;
+                let audience = if public { Audience::Public } else { Audience::Private };
+                let (rule, vary) = (&self.selected.stored.lifetimes, config.access.varies_by());
+                Made::stored(head, body, &self.asked, Emitted { audience, rule, age, is_stale, vary }, status)
+            }
+            DecidedBy::Origin => {
+                let whole = Whole {
+                    status: head.status,
+                    fields: head.headers.clone(),
+                    body,
+                    length: Some(head.length),
+                    received_at: head.received_at,
+                    age,
+                };
+                Made::followed(whole, &self.asked, status, self.ports.now())
+            }
+        }
+    }
+
+    fn unstored(&self, unstored: Unstored<P::Body>, why: Forward) -> Made<P::Body> {
+        let Unstored { status, fields, body, refusal, received_at } = unstored;
+        let cache_status = CacheStatus::Forwarded { why, status: Some(status), outcome: Outcome::Refused(refusal) };
+        match &self.selected.stored.decided_by {
+            DecidedBy::Class(_) => Made::unstored(status, fields, body, &self.asked, &cache_status),
+            DecidedBy::Origin => {
+                let whole = Whole { status, fields, body, length: None, received_at, age: None };
+                Made::followed(whole, &self.asked, &cache_status, self.ports.now())
+            }
+        }
+    }
+}
+
+/// What a client is told when the origin gave no answer: no more than that.
+pub fn origin_unreachable<P: Ports>(ports: &P, why: Forward, failure: &Failure) -> Problem {
+    ports.record(Incident::Origin, failure);
+    let status = CacheStatus::Forwarded { why, status: None, outcome: Outcome::OriginUnreachable };
+    Problem::new(Kind::OriginUnreachable, "The origin gave no whole answer. Ask again later.")
+        .with(field::CACHE_STATUS, status.to_string())
+}
