@@ -27,7 +27,7 @@ fn hold(file: &str, text: &str, rules: Option<&Rc<Rules>>) {
 macro_rules! specs {
     ($folder:literal, $rules:expr, $($name:ident)*) => {
         /// The files, as they are compiled in.
-        const FILES: &[(&str, &str)] = &[$((
+        pub const FILES: &[(&str, &str)] = &[$((
             concat!($folder, stringify!($name)),
             include_str!(concat!("../../spec/", $folder, stringify!($name), ".toml")),
         )),*];
@@ -40,6 +40,8 @@ macro_rules! specs {
         )*
     };
 }
+
+mod rfc9111;
 
 specs! {
     "", None,
@@ -85,7 +87,7 @@ fn every_file_of_scenarios_is_run() {
 #[test]
 fn every_scenario_has_a_name_of_its_own() {
     let mut ids = BTreeSet::new();
-    for (_, text) in FILES {
+    for (_, text) in FILES.iter().chain(rfc9111::FILES) {
         for Scenario { id, claim, .. } in schema::read(text).unwrap_or_default() {
             assert!(claim.ends_with('.') && claim.contains(' '), "{id}: the claim is a sentence");
             assert!(ids.insert(id.clone()), "`{id}` is the id of two scenarios");
