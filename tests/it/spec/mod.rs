@@ -9,6 +9,8 @@ mod check;
 mod run;
 mod schema;
 
+pub use rfc9111::rules;
+
 use hotrod_edge::rules::Rules;
 use schema::Scenario;
 use std::collections::BTreeSet;

@@ -15,7 +15,7 @@ use std::rc::Rc;
 /// The repository's own rules, and behind them routes that follow their origin's header fields.
 const RULES: &str = concat!(include_str!("../../../rules.toml"), include_str!("../../spec/rfc9111/rules.toml"));
 
-fn rules() -> Rc<Rules> {
+pub fn rules() -> Rc<Rules> {
     thread_local! {
         static LOADED: Rc<Rules> = Rc::new(load("rules.toml", RULES).expect("nothing is wrong with these rules"));
     }
