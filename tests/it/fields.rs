@@ -6,6 +6,7 @@ use crate::client::{Seen, ask, get};
 use crate::fakes::{Asking, Location, Scripted, TENANT, World};
 use crate::spec::rules;
 use std::rc::Rc;
+use std::slice;
 
 /// Of a class, and one that follows its origin.
 const ROUTES: [&str; 2] = ["/api/dashboard/tiles/ops", "/api/pages/a"];
@@ -200,12 +201,12 @@ fn check_requests(name: &str, values: &[String], beside: &[(&str, &str)]) {
     for route in ROUTES {
         let origin = Origin::new(&[LIFETIME, MODIFIED, ("etag", "\"v1\"")], &Vec::new());
         let plain = Asking::get(route);
-        let without = PROBES.map(|probe| reused(route, &[plain.clone()], &origin, probe));
+        let without = PROBES.map(|probe| reused(route, slice::from_ref(&plain), &origin, probe));
         for odd_lines in values.iter().flat_map(|value| ways(name, value)) {
             let sent = [odd_lines.clone(), lines(beside)].concat();
             let odd = sent.iter().fold(plain.clone(), |asking, (name, value)| asking.with(name, value));
             for (probe, allowed) in PROBES.into_iter().zip(without) {
-                let alone = reused(route, &[odd.clone()], &origin, probe);
+                let alone = reused(route, slice::from_ref(&odd), &origin, probe);
                 assert!(allowed || !alone, "{route} is reused after {probe} s with {}", brief(&odd_lines));
             }
             assert!(reused(route, &[plain.clone(), odd], &origin, 1), "{route} is lost by {}", brief(&odd_lines));

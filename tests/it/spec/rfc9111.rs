@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::rc::Rc;
+use std::slice;
 
 /// The repository's own rules, and behind them routes that follow their origin's header fields.
 const RULES: &str = concat!(include_str!("../../../rules.toml"), include_str!("../../spec/rfc9111/rules.toml"));
@@ -61,9 +62,11 @@ fn clauses() -> Vec<Clause> {
 /// Every scenario, with the rules that it is run by.
 fn scenarios() -> impl Iterator<Item = (Scenario, Option<Rc<Rules>>)> {
     let read = |text: &str| schema::read(text).expect("scenarios can be read");
-    let of_classes = super::FILES.iter().flat_map(move |(_, text)| read(text)).map(|scenario| (scenario, None));
-    let of_clauses = FILES.iter().flat_map(move |(_, text)| read(text)).map(|scenario| (scenario, Some(rules())));
-    of_classes.chain(of_clauses)
+    let with = |rules: Option<Rc<Rules>>, files: &[(&'static str, &'static str)]| {
+        let scenarios: Vec<_> = files.iter().flat_map(|(_, text)| read(text)).collect();
+        scenarios.into_iter().map(move |scenario| (scenario, rules.clone()))
+    };
+    with(None, super::FILES).chain(with(Some(rules()), FILES))
 }
 
 /// What became of a clause.
@@ -191,7 +194,7 @@ fn a_clause_holds_only_if_something_shows_it_and_all_that_shows_it_holds() {
     let (good, bad) = (("good".to_string(), true), ("bad".to_string(), false));
     let text = |not_applicable, shown: &[_]| Verdict::of(&clause(not_applicable), shown).text();
     assert_eq!(text(None, &[]), "NO SCENARIO");
-    assert_eq!(text(None, &[good.clone()]), "holds: good");
+    assert_eq!(text(None, slice::from_ref(&good)), "holds: good");
     assert_eq!(text(None, &[good, bad]), "FAILED: bad");
     assert_eq!(text(Some("no clock"), &[]), "does not apply: no clock");
     let verdicts = [(clause(None), Verdict::Open), (clause(Some("no clock")), Verdict::NotApplicable("x".to_string()))];
