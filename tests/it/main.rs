@@ -10,6 +10,7 @@ mod everyone;
 mod explorer;
 mod fakes;
 mod faults;
+mod fields;
 mod ledgers;
 mod orders;
 mod promises;

@@ -30,6 +30,8 @@ enum Work {
     Mutants,
     /// Run cargo with these arguments.
     Cargo(&'static [&'static str]),
+    /// Run cargo with these arguments, and then list every clause of RFC 9111 and what became of it.
+    Clauses(&'static [&'static str]),
     /// Run cargo with these arguments, and then list every attack and what became of it.
     Attacks(&'static [&'static str]),
     /// Build the documentation; a warning is a failure.
@@ -45,7 +47,7 @@ const CHECK: &[Step] = &[
         work: Work::Cargo(&["clippy", "-p", "hotrod-edge", "--features", "shell", "--", "-D", "warnings"]),
     },
     Step { name: "docs", work: Work::Docs(&["doc", "--workspace", "--no-deps"]) },
-    Step { name: "native tests", work: Work::Cargo(&["test", "-p", "hotrod-edge", "--lib", "--test", "it"]) },
+    Step { name: "native tests", work: Work::Clauses(&["test", "-p", "hotrod-edge", "--lib", "--test", "it"]) },
     Step { name: "doc tests", work: Work::Cargo(&["test", "-p", "hotrod-edge", "--doc"]) },
     Step {
         name: "tests of the tools",
@@ -136,11 +138,17 @@ fn perform(project: &Project, work: &Work, long: bool, found: &mut Found) -> Out
             size.judge()?;
         }
         Work::Mutants => mutants(project)?,
-        Work::Attacks(args) => {
-            verdicts::forget(project)?;
+        Work::Clauses(args) => {
+            verdicts::forget_clauses(project)?;
             let tested = cargo(project, args, long, None);
             // Also after a failure: the table says which of them it was.
-            let listed = verdicts::show(project);
+            let listed = verdicts::show_clauses(project);
+            tested.and(listed)?;
+        }
+        Work::Attacks(args) => {
+            verdicts::forget_attacks(project)?;
+            let tested = cargo(project, args, long, None);
+            let listed = verdicts::show_attacks(project);
             tested.and(listed)?;
         }
         Work::Cargo(args) => cargo(project, args, long, None)?,

@@ -1,6 +1,7 @@
-//! What became of each attack: the table that `cargo xtask test` prints after the end-to-end tests.
+//! What became of each clause of RFC 9111, and of each attack: tables that are printed after the tests that make them.
 //!
-//! `tests/e2e/attacks/cases.txt` lists the cases, and the end-to-end tests leave their verdicts in `target/verdicts/`.
+//! The native tests leave the first as it is to be printed. Of the second `tests/e2e/attacks/cases.txt` lists the cases,
+//! and the end-to-end tests leave their verdicts, also in `target/verdicts/`.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,21 +9,38 @@ use std::path::PathBuf;
 use crate::failure::{Doing, Failure, Outcome};
 use crate::project::Project;
 
-fn folder(project: &Project) -> PathBuf {
-    project.root.join("target").join("verdicts")
+fn clauses(project: &Project) -> PathBuf {
+    project.root.join("target/verdicts/rfc9111.txt")
 }
 
-/// Removes the verdicts of an earlier run.
-pub fn forget(project: &Project) -> Outcome {
-    let folder = folder(project);
+/// Removes the clauses' table of an earlier run.
+pub fn forget_clauses(project: &Project) -> Outcome {
+    let file = clauses(project);
+    if file.exists() { fs::remove_file(&file).doing("remove", &file) } else { Ok(()) }
+}
+
+/// Prints every clause with its verdict. The test that wrote them fails if one of them does not hold.
+pub fn show_clauses(project: &Project) -> Outcome {
+    let file = clauses(project);
+    println!("{}", fs::read_to_string(&file).doing("read", &file)?);
+    Ok(())
+}
+
+fn attacks(project: &Project) -> PathBuf {
+    project.root.join("target/verdicts/attacks")
+}
+
+/// Removes the attacks' verdicts of an earlier run.
+pub fn forget_attacks(project: &Project) -> Outcome {
+    let folder = attacks(project);
     if folder.exists() { fs::remove_dir_all(&folder).doing("remove", &folder) } else { Ok(()) }
 }
 
-/// Prints every case with its verdict. One that has none, or that does not hold, is a failure.
-pub fn show(project: &Project) -> Outcome {
+/// Prints every attack with its verdict. One that has none, or that does not hold, is a failure.
+pub fn show_attacks(project: &Project) -> Outcome {
     let list = project.root.join("tests/e2e/attacks/cases.txt");
     let cases = fs::read_to_string(&list).doing("read", &list)?;
-    let folder = folder(project);
+    let folder = attacks(project);
     let mut verdicts = String::new();
     for entry in fs::read_dir(&folder).doing("read", &folder)? {
         let file = entry.doing("read", &folder)?.path();

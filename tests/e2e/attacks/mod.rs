@@ -1,8 +1,8 @@
 //! Attacks on a shared cache, each under a number that `cases.txt` explains: what an attacker sends, and then what a
 //! clean request of a victim is answered, what the origin got, and what is in the stores.
 //!
-//! Each section is one test. It runs all of its cases, whichever fail, and writes their verdicts to `target/verdicts/`,
-//! from where `cargo xtask test` prints them as one table.
+//! Each section is one test. It runs all of its cases, whichever fail, and writes their verdicts to
+//! `target/verdicts/attacks/`, from where `cargo xtask test` prints them as one table.
 
 mod admin;
 mod authorization;
@@ -52,9 +52,9 @@ fn run(section: &str, cases: &[Case]) {
         let _infallible = writeln!(verdicts, "{number} {verdict}");
     }
     drop(stage);
-    let folder = root().join("target/verdicts");
+    let folder = root().join("target/verdicts/attacks");
     fs::create_dir_all(&folder).expect("a folder for verdicts");
-    fs::write(folder.join(format!("attacks-{section}.txt")), verdicts).expect("the verdicts of a section");
+    fs::write(folder.join(format!("{section}.txt")), verdicts).expect("the verdicts of a section");
     assert_eq!(failed, Vec::<&str>::new(), "of section {section}");
 }
 

@@ -57,6 +57,8 @@ pub struct Script {
     pub fault: Cell<OriginFault>,
     /// For every path, until it is taken away.
     pub scripted: RefCell<Option<Scripted>>,
+    /// The fields of the 304 that whoever asks with a condition is answered in its place.
+    pub not_modified: RefCell<Option<Lines>>,
     /// Whether the usual body says all that the origin was asked, but for the request id.
     pub echoes: Cell<bool>,
     /// Between a request and its answer, in milliseconds.
@@ -102,7 +104,10 @@ impl FakeOrigin {
         let serial = script.count();
         let fault = script.fault.get();
         self.0.gates.saw((serial, fault == OriginFault::None));
-        let scripted = script.scripted.borrow().clone();
+        let conditional = asked.header("if-none-match").or_else(|| asked.header("if-modified-since")).is_some();
+        let not_modified = script.not_modified.borrow().clone().filter(|_| conditional);
+        let not_modified = not_modified.map(|lines| Scripted { status: 304, lines, body: Some(Vec::new()) });
+        let scripted = not_modified.or_else(|| script.scripted.borrow().clone());
         if fault != OriginFault::None {
             script.failures.set(script.failures.get() + 1);
         }

@@ -9,32 +9,44 @@ mod check;
 mod run;
 mod schema;
 
+pub use rfc9111::rules;
+
+use hotrod_edge::rules::Rules;
 use schema::Scenario;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::rc::Rc;
 
 /// Runs every scenario of a file, and says of each that fails where and why.
-fn hold(file: &str, text: &str) {
+fn hold(file: &str, text: &str, rules: Option<&Rc<Rules>>) {
     let scenarios = schema::read(text).unwrap_or_else(|wrong| panic!("tests/spec/{file}.toml: {wrong}"));
-    let failures: Vec<String> = scenarios.iter().filter_map(|scenario| run::run(scenario).err()).collect();
+    let failures: Vec<String> =
+        scenarios.iter().filter_map(|scenario| run::run(scenario, rules.cloned()).err()).collect();
     assert!(failures.is_empty(), "tests/spec/{file}.toml:\n{}", failures.join("\n"));
 }
 
+/// A test for each file of a folder, run by these rules.
 macro_rules! specs {
-    ($($name:ident)*) => {
+    ($folder:literal, $rules:expr, $($name:ident)*) => {
         /// The files, as they are compiled in.
-        const FILES: &[(&str, &str)] =
-            &[$((stringify!($name), include_str!(concat!("../../spec/", stringify!($name), ".toml")))),*];
+        pub const FILES: &[(&str, &str)] = &[$((
+            concat!($folder, stringify!($name)),
+            include_str!(concat!("../../spec/", $folder, stringify!($name), ".toml")),
+        )),*];
         $(
             #[test]
             fn $name() {
-                hold(stringify!($name), include_str!(concat!("../../spec/", stringify!($name), ".toml")));
+                let text = include_str!(concat!("../../spec/", $folder, stringify!($name), ".toml"));
+                crate::spec::hold(concat!($folder, stringify!($name)), text, $rules);
             }
         )*
     };
 }
 
+mod rfc9111;
+
 specs! {
+    "", None,
     admin
     calendar
     conditional
@@ -56,20 +68,28 @@ specs! {
     writes
 }
 
+/// The files of a folder beside this crate's own.
+fn files_in(folder: &str) -> BTreeSet<String> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/spec").join(folder);
+    let entries = std::fs::read_dir(directory).expect("the scenarios are beside this crate");
+    let files = entries.map(|entry| entry.expect("an entry can be listed")).filter(|entry| entry.path().is_file());
+    files.map(|file| format!("{folder}{}", file.file_name().to_string_lossy())).collect()
+}
+
+/// The names of the files that are run.
+fn run_from(files: &[(&str, &str)]) -> BTreeSet<String> {
+    files.iter().map(|(name, _)| format!("{name}.toml")).collect()
+}
+
 #[test]
 fn every_file_of_scenarios_is_run() {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/spec");
-    let there: BTreeSet<String> = std::fs::read_dir(directory)
-        .expect("the scenarios are beside this file")
-        .map(|entry| entry.expect("a file can be listed").file_name().to_string_lossy().into_owned())
-        .collect();
-    assert_eq!(there, FILES.iter().map(|(name, _)| format!("{name}.toml")).collect());
+    assert_eq!(files_in(""), run_from(FILES));
 }
 
 #[test]
 fn every_scenario_has_a_name_of_its_own() {
     let mut ids = BTreeSet::new();
-    for (_, text) in FILES {
+    for (_, text) in FILES.iter().chain(rfc9111::FILES) {
         for Scenario { id, claim, .. } in schema::read(text).unwrap_or_default() {
             assert!(claim.ends_with('.') && claim.contains(' '), "{id}: the claim is a sentence");
             assert!(ids.insert(id.clone()), "`{id}` is the id of two scenarios");
@@ -110,6 +130,6 @@ fn a_scenario_that_is_wrong_about_the_edge_fails() {
     let text =
         "[[scenario]]\nclaim = \"A claim.\"\nid = \"x\"\nsteps = [{ get = \"/nowhere\", origin = 1, status = 404 }]\n";
     let scenarios = schema::read(text).expect("the scenario can be read");
-    let failure = run::run(&scenarios[0]).expect_err("nothing reached the origin");
+    let failure = run::run(&scenarios[0], None).expect_err("nothing reached the origin");
     assert!(failure.contains("x, step 1: requests that reached the origin: 0, and not 1"), "{failure}");
 }

@@ -1,9 +1,10 @@
 //! Runs a scenario, step by step.
 
 use super::check;
-use super::schema::{Answer, Faults, Scenario, Step, Where};
+use super::schema::{Answer, Faults, Lines, Scenario, Step, Where};
 use crate::client::{Open, Seen};
-use crate::fakes::{Asking, DAY, Location, Scripted, World};
+use crate::fakes::{Asking, DAY, Location, Point, Scripted, TENANT, World};
+use hotrod_edge::rules::Rules;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,21 +13,25 @@ use std::time::Duration;
 pub struct Stage {
     pub world: Rc<World>,
     begins: u64,
+    /// The compiled ones, if there are no others.
+    rules: Option<Rc<Rules>>,
     /// By data centre and isolate.
     locations: BTreeMap<(String, Option<String>), Rc<Location>>,
-    open: BTreeMap<String, (Open, crate::fakes::Point)>,
+    /// With where it is held, if it does not wait for another.
+    open: BTreeMap<String, (Open, Option<Point>)>,
     /// Each ETag and token by the name that the scenario gave it.
     pub tags: BTreeMap<String, String>,
 }
 
 /// Runs all steps, up to the first that does not hold.
-pub fn run(scenario: &Scenario) -> Result<(), String> {
-    let Scenario { claim, id, begins, steps } = scenario;
+pub fn run(scenario: &Scenario, rules: Option<Rc<Rules>>) -> Result<(), String> {
+    let Scenario { claim, id, shows: _, begins, steps } = scenario;
     let begins = begins.as_deref().map_or(Ok(12 * 3600), time_of_day).map_err(|wrong| format!("  {id}: {wrong}"))?;
     let world = World::at(begins);
     let mut stage = Stage {
         world,
         begins: DAY + begins * 1000,
+        rules,
         locations: BTreeMap::new(),
         open: BTreeMap::new(),
         tags: BTreeMap::new(),
@@ -56,7 +61,8 @@ fn millis(seconds: f64) -> u64 {
 impl Stage {
     fn location(&mut self, step: &Step) -> Rc<Location> {
         let name = step.location.as_deref().unwrap_or("here").to_string();
-        let first = self.locations.entry((name.clone(), None)).or_insert_with(|| Location::new(&self.world)).clone();
+        let new = || Location::with(&self.world, TENANT, self.rules.clone());
+        let first = self.locations.entry((name.clone(), None)).or_insert_with(new).clone();
         self.locations.entry((name, step.isolate.clone())).or_insert_with(|| Location::beside(&first)).clone()
     }
 
@@ -111,11 +117,12 @@ impl Stage {
         let mut open = Open::new(location, request);
         let ended = open.run();
         match (&step.open, step.until) {
-            (Some(name), Some(point)) if !ended && self.world.holds(point) => {
+            (Some(name), point) if !ended && point.is_none_or(|point| self.world.holds(point)) => {
                 self.open.insert(name.clone(), (open, point));
                 Ok(None)
             }
             (Some(_), Some(point)) => Err(format!("the request did not come to {point:?}")),
+            (Some(_), None) => Err("the request did not wait for another".to_string()),
             _ if ended => Ok(open.answer()),
             _ => Err("the request did not come to its end".to_string()),
         }
@@ -123,7 +130,9 @@ impl Stage {
 
     fn finish(&mut self, name: &str) -> Result<Seen, String> {
         let (mut open, point) = self.open.remove(name).ok_or_else(|| format!("`{name}` is not open"))?;
-        self.world.release(point);
+        if let Some(point) = point {
+            self.world.release(point);
+        }
         if !open.run() {
             return Err(format!("`{name}` did not come to its end"));
         }
@@ -146,19 +155,26 @@ fn request(step: &Step, tags: &BTreeMap<String, String>) -> Option<Asking> {
     let known = |value: &String| {
         tags.iter().fold(value.clone(), |value, (name, tag)| value.replace(&format!("{{{name}}}"), tag))
     };
-    let request = step.headers.iter().fold(request, |request, (name, value)| request.with(name, &known(value)));
+    let request = lines(&step.headers).fold(request, |request, (name, value)| request.with(name, &known(value)));
     Some(match &step.content {
         Some(content) => request.sending(content.as_bytes()),
         None => request,
     })
 }
 
+/// Each line of each field.
+fn lines(fields: &BTreeMap<String, Lines>) -> impl Iterator<Item = (&String, &String)> {
+    fields.iter().flat_map(|(name, lines)| lines.each().iter().map(move |line| (name, line)))
+}
+
 fn script(world: &World, answer: &Answer) {
-    let Answer { status, content_type, headers, body, length, takes } = answer;
-    let mut lines: Vec<(String, String)> = headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let Answer { status, content_type, headers, not_modified, body, length, takes } = answer;
+    let owned = |fields| lines(fields).map(|(name, value)| (name.clone(), value.clone())).collect::<Vec<_>>();
+    let (status, mut lines) = (status.unwrap_or(200), owned(headers));
+    let has_content = !matches!(status, 204 | 304);
     match content_type.as_deref() {
-        None => lines.push(("content-type".to_string(), "application/json".to_string())),
-        Some("") => {}
+        None if has_content => lines.push(("content-type".to_string(), "application/json".to_string())),
+        None | Some("") => {}
         Some(other) => lines.push(("content-type".to_string(), other.to_string())),
     }
     let long = length.map(|length| {
@@ -166,8 +182,10 @@ fn script(world: &World, answer: &Answer) {
         let filler = "x".repeat(length.saturating_sub(frame.len()));
         frame.replace("\"\"", &format!("\"{filler}\"")).into_bytes()
     });
-    let body = body.as_ref().map(|body| body.clone().into_bytes()).or(long);
-    world.origin.scripted.replace(Some(Scripted { status: status.unwrap_or(200), lines, body }));
+    let none = (!has_content).then(Vec::new);
+    let body = body.as_ref().map(|body| body.clone().into_bytes()).or(long).or(none);
+    world.origin.scripted.replace(Some(Scripted { status, lines, body }));
+    world.origin.not_modified.replace(not_modified.as_ref().map(owned));
     world.origin.takes.set(millis(*takes));
 }
 

@@ -3,6 +3,7 @@
 use crate::fakes::{GetFault, LedgerFault, OriginFault, Point, PutFault};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::slice;
 
 /// A file of scenarios.
 #[derive(Debug, Deserialize)]
@@ -18,6 +19,9 @@ pub struct Scenario {
     /// What is true, in a sentence.
     pub claim: String,
     pub id: String,
+    /// The clauses of RFC 9111 that it shows, by their ids.
+    #[serde(default)]
+    pub shows: Vec<String>,
     /// The time of day of second 0, as `23:58:00`. Noon, if it is not said.
     pub begins: Option<String>,
     pub steps: Vec<Step>,
@@ -50,11 +54,11 @@ pub struct Step {
     /// A purge by an operator, with `mode = "hard"` unless it says another.
     pub purge: Option<toml::Table>,
     /// Of the request. `{a}` in a value stands for the ETag or token that is called `a`.
-    pub headers: BTreeMap<String, String>,
+    pub headers: BTreeMap<String, Lines>,
     pub content: Option<String>,
     /// Starts the request under a name, and leaves it where it is held.
     pub open: Option<String>,
-    /// Where it is held.
+    /// Where it is held. It waits for another request, if it is not said.
     pub until: Option<Point>,
     /// Lets an open request come to its end; what follows is about its answer.
     pub finish: Option<String>,
@@ -99,14 +103,35 @@ pub struct Step {
 #[serde(deny_unknown_fields, default)]
 pub struct Answer {
     pub status: Option<u16>,
-    /// Content-Type; `application/json`, if it is not said, and none, if it is empty.
+    /// Content-Type; `application/json`, if it is not said, and none, if it is empty. 204 and 304 have neither this nor
+    /// a body, if they do not say so.
     pub content_type: Option<String>,
-    pub headers: BTreeMap<String, String>,
+    pub headers: BTreeMap<String, Lines>,
+    /// The fields of a 304, which is the answer in place of this one to whoever asks with a condition.
+    pub not_modified: Option<BTreeMap<String, Lines>>,
     pub body: Option<String>,
     /// The body is JSON of this many bytes.
     pub length: Option<usize>,
     /// Seconds that it takes.
     pub takes: f64,
+}
+
+/// A field's value, or its lines.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum Lines {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Lines {
+    /// Each line.
+    pub fn each(&self) -> &[String] {
+        match self {
+            Self::One(line) => slice::from_ref(line),
+            Self::Several(lines) => lines,
+        }
+    }
 }
 
 /// What is wrong with the world.
@@ -184,7 +209,6 @@ impl Step {
             0 if expects => Err("expects an answer and sends no request"),
             1 if self.origin.is_none() => Err("sends a request and does not say `origin`"),
             1 if self.open.is_none() && self.status.is_none() => Err("sends a request and does not say `status`"),
-            1 if self.open.is_some() && self.until.is_none() => Err("opens a request and does not say `until`"),
             1 if self.open.is_some() && expects => Err("expects an answer of a request that it leaves open"),
             0 | 1 => Ok(()),
             _ => Err("sends more than one request"),
