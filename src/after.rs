@@ -79,7 +79,7 @@ pub async fn finish<P: Ports>(ports: &P, after: After<P::Body>) {
 ///
 /// Stores have no compare-and-set, so an older fill may land over a newer one. This looks at the copy in its own
 /// data centre first and keeps the later; across data centres, the epochs keep an older body from being served.
-async fn put<P: Ports>(ports: &P, keep: Keep<P::Body>) {
+pub async fn put<P: Ports>(ports: &P, keep: Keep<P::Body>) {
     let Keep { head, encoded, seconds, places } = keep;
     // What took too long would land behind an erasure, and lie there until it ends.
     let is_late = ports.now().0.saturating_sub(head.requested_at.0) > ERASED_AGAIN_MS / 2;

@@ -8,9 +8,9 @@ use crate::key::Tenant;
 use crate::ledger::order::{Declined, Done, Occasion, Order};
 use crate::names::field;
 use crate::ports::{Failure, Incident, Ledger as _, Ports, Response, within};
-use crate::rules::{Disposition, Rules, Touches};
+use crate::rules::{Disposition, Lifetimes, Rules, Touches};
 use crate::small::Set;
-use crate::snapshot::{Snapshot, keep, share};
+use crate::snapshot::{Bounds, Snapshot, keep, renew, share};
 use crate::target::Target;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString as _};
@@ -84,7 +84,9 @@ pub fn tagged(rules: &Rules, tag: &str, scopes: &mut Set<Scope>) {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {
     scopes: Set<Scope>,
-    mode: Mode,
+    /// The bounds of a route that follows its origin: what was written to is not used again before it is validated
+    /// (RFC 9111, section 4.4), so not for a window either, which only a class can say that it bears.
+    at_once: Option<Lifetimes>,
 }
 
 impl Write {
@@ -95,7 +97,7 @@ impl Write {
         if matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE") {
             return None;
         }
-        let (mut scopes, mut mode) = (Set::new(), Mode::Soft);
+        let (mut scopes, mut at_once) = (Set::new(), None);
         match lane {
             Lane::Live(route) | Lane::Bypass(route) => {
                 if let Some(touches) = &route.invalidates {
@@ -103,10 +105,10 @@ impl Write {
                 }
             }
             Lane::Method(route) => {
-                // Section 4.4: what an unsafe method invalidates is not used before it is validated, and so not for a
-                // window either, which only a class can say that it bears.
-                if matches!(&route.disposition, Disposition::Store(stored) if stored.shape().is_none()) {
-                    mode = Mode::Hard;
+                if let Disposition::Store(stored) = &route.disposition
+                    && stored.shape().is_none()
+                {
+                    at_once = Some(stored.lifetimes);
                 }
                 scopes.insert(match classify(rules, "GET", target) {
                     Classified::Stored(selected) => Scope::Key { route: route.name.to_string(), key: selected.key },
@@ -116,7 +118,7 @@ impl Write {
             }
             Lane::Unlisted | Lane::Past(..) => {}
         }
-        Some(Self { scopes, mode })
+        Some(Self { scopes, at_once })
     }
 
     /// With the groups that the answer names (RFC 9875, section 3), and what it says that was written at the same time
@@ -144,10 +146,20 @@ impl Write {
 
     /// Tells the ledger. The token of the position, if it confirmed.
     pub async fn tell<P: Ports>(&self, ports: &P, tenant: &Tenant) -> Option<String> {
-        let told = Order { mode: self.mode, scopes: self.scopes.clone(), occasion: Occasion::Write };
+        let mode = if self.at_once.is_some() { Mode::Hard } else { Mode::Soft };
+        let told = Order { mode, scopes: self.scopes.clone(), occasion: Occasion::Write };
         let done = order(ports, tenant, &told).await.ok()?.ok()?;
         let receipt: Value = serde_json::from_str(&done.receipt).ok()?;
-        receipt.get("token")?.as_str().map(String::from)
+        let token = receipt.get("token")?.as_str()?;
+        if let Some(lifetimes) = &self.at_once {
+            // In a burst, the position may be one that is to come. Who asks for it brings it about.
+            let position = ports.config().tokens.verify(tenant, token);
+            let bounds = Bounds::of(lifetimes, ports.config().snapshot_at_most);
+            if let Some(judge) = renew(ports, tenant, bounds, position).await {
+                _ = within(ports, PUT_BACK_MS, share(ports, tenant, &judge.snapshot)).await;
+            }
+        }
+        Some(String::from(token))
     }
 }
 

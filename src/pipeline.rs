@@ -6,7 +6,7 @@
 
 use crate::access::{Admitted, identify, not_listed};
 use crate::admin;
-use crate::after::{After, Renewal};
+use crate::after::{After, Renewal, put};
 use crate::answer::{Answer, Asked, Made};
 use crate::cache_control::RequestDirectives;
 use crate::cache_status::{CacheStatus, Forward, Outcome};
@@ -253,6 +253,10 @@ async fn from_store<P: Ports>(
         reader.filled(&question, filled, why, purged, known).await?
     };
     served.after.counters = counters;
+    if follows && let Some(keep) = served.after.keep.take() {
+        // Whoever has the answer of such a route finds it stored, as with any cache. A class's is not worth the wait.
+        put(ports, keep).await;
+    }
     Ok(Looked::Served(served))
 }
 
