@@ -26,3 +26,14 @@ fn an_answer_is_reused_for_as_long_as_its_origin_says() {
     edge.get(&other).expect(200).fwd("uri-miss").stored(true).body("second").origin_requests(1);
     assert_eq!(edge.kv.keys(), Vec::<String>::new());
 }
+
+#[test]
+fn an_interim_response_is_not_passed_on_and_the_final_one_is_stored() {
+    let edge = Options::follow().start();
+    let interim = "HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n";
+    let final_one = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 5\r\n\r\nfinal";
+    edge.origin.answer(PAGE, Answer::verbatim(format!("{interim}{final_one}")));
+    edge.get(PAGE).expect(200).stored(true).no_field("Link").body("final").origin_requests(1);
+    wait_until_stored(&edge, 1);
+    edge.get(PAGE).expect(200).hit().no_field("Link").body("final").origin_requests(0);
+}
