@@ -27,6 +27,18 @@ pub struct Reader<'a, P: Ports> {
     pub asked: Asked,
 }
 
+/// What the store had for a request that it did not answer.
+pub struct Missed<B> {
+    /// Why it did not.
+    pub why: Forward,
+    /// Whether because of a purge.
+    pub purged: bool,
+    /// What is left of what is stored and stale.
+    pub known: Option<Known<B>>,
+    /// What Workers KV has, if nothing has purged it.
+    pub in_kv: Option<Head>,
+}
+
 impl<P: Ports> Reader<'_, P> {
     /// Answers from store. What a further tier had is kept in the nearest one too. Nothing, if the store does not give
     /// the body.
@@ -46,8 +58,7 @@ impl<P: Ports> Reader<'_, P> {
         Some(Served { answer: Answer::Made(made), after: After::keeping(keep) })
     }
 
-    /// Answers with what became of a question. `why` says why the store did not answer, `purged` whether because of a
-    /// purge, `known` is what is left of what is stored and stale.
+    /// Answers with what became of a question.
     ///
     /// # Errors
     /// The origin gave no answer, and nothing stands in for it.
@@ -55,15 +66,14 @@ impl<P: Ports> Reader<'_, P> {
         &self,
         question: &Question,
         filled: Filled<P::Body>,
-        why: Forward,
-        purged: bool,
-        known: Option<Known<P::Body>>,
+        missed: Missed<P::Body>,
     ) -> Result<Served<P>, Problem> {
+        let Missed { why, purged, known, in_kv } = missed;
         let on_error = known.filter(|known| known.answers_on_error).map(|known| known.usable);
         match filled {
             Filled::Stored(fetched, status) => {
                 let made = self.fetched(&fetched, why, status, Outcome::Stored { purged });
-                let keep = Keep::everywhere(self.ports, &question.key, self.selected.stored, fetched);
+                let keep = Keep::everywhere(self.ports, &question.key, self.selected.stored, fetched, in_kv);
                 Ok(Served { answer: Answer::Made(made), after: After::keeping(Some(keep)) })
             }
             Filled::Joined(fetched) => {
@@ -156,7 +166,9 @@ impl<P: Ports> Reader<'_, P> {
             DecidedBy::Class(_) => Made::unstored(status, fields, body, &self.asked, &cache_status),
             DecidedBy::Origin => {
                 let whole = Whole { status, fields, body, length: None, received_at, age: None };
-                Made::followed(whole, &self.asked, &cache_status, self.ports.now())
+                // RFC 9111, section 4.3.2: conditions are not held against what is not stored.
+                let asked = Asked { head: self.asked.head, ..Asked::default() };
+                Made::followed(whole, &asked, &cache_status, self.ports.now())
             }
         }
     }

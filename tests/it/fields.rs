@@ -175,7 +175,7 @@ fn kept_from_now(location: &Rc<Location>, route: &str, origin: &Origin) -> Optio
     PROBES.into_iter().take_while(hits).last()
 }
 
-/// An answer is the whole one, a part of it that says so, or none because of what was asked.
+/// An answer is the whole one, a part of it that says so, or none because of what was asked or how much.
 #[track_caller]
 fn judge(seen: &Seen, request: &Asking, origin: &Origin) {
     let text = seen.text();
@@ -184,6 +184,7 @@ fn judge(seen: &Seen, request: &Asking, origin: &Origin) {
         206 => !text.is_empty() && BODY.contains(&text) && seen.field("content-range").is_some(),
         304 => text.is_empty(),
         416 => text != BODY,
+        431 => request.lines.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > 16_000,
         _ => false,
     };
     assert!(fits, "{} {text} to {request:?} with {origin:?}", seen.status);

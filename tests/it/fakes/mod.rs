@@ -265,7 +265,11 @@ impl Location {
                 tokens: config.tokens.clone(),
             },
             snapshots: isolate::FakeSnapshots { world: world.clone(), own: RefCell::default(), shelf: shelf.clone() },
-            flights: isolate::FakeFlights { world: world.clone(), flights: RefCell::default() },
+            flights: isolate::FakeFlights {
+                world: world.clone(),
+                flights: RefCell::default(),
+                written: RefCell::default(),
+            },
             admissions: admissions::FakeAdmissions::new(world),
             origin: origin::FakeOrigin(world.clone()),
             config,

@@ -44,6 +44,8 @@ struct Clause {
     says: String,
     /// Why it cannot come up.
     not_applicable: Option<String>,
+    /// What the edge does in its place.
+    deviates: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -70,53 +72,51 @@ fn scenarios() -> impl Iterator<Item = (Scenario, Option<Rc<Rules>>)> {
 }
 
 /// What became of a clause.
+#[derive(Debug, PartialEq, Eq)]
 enum Verdict {
-    NotApplicable(String),
-    /// Nothing shows it.
+    /// Every scenario that shows it holds.
+    Holds,
+    /// It does not apply.
+    Apart,
+    /// It is not followed, and every scenario that shows what happens in its place holds.
+    Deviates,
+    /// A scenario does not hold, or there is none.
     Open,
-    Holds(Vec<String>),
-    /// By these scenarios.
-    Fails(Vec<String>),
 }
 
-impl Verdict {
-    /// `shown` is each scenario that shows the clause, and whether it holds.
-    fn of(clause: &Clause, shown: &[(String, bool)]) -> Self {
-        let named = |holds: bool| shown.iter().filter(|shown| shown.1 == holds).map(|shown| shown.0.clone()).collect();
-        match &clause.not_applicable {
-            Some(reason) => Self::NotApplicable(reason.clone()),
-            None if shown.is_empty() => Self::Open,
-            None if shown.iter().all(|(_, holds)| *holds) => Self::Holds(named(true)),
-            None => Self::Fails(named(false)),
-        }
-    }
-
-    fn text(&self) -> String {
-        match self {
-            Self::NotApplicable(reason) => format!("does not apply: {reason}"),
-            Self::Open => "NO SCENARIO".to_string(),
-            Self::Holds(scenarios) => format!("holds: {}", scenarios.join(", ")),
-            Self::Fails(scenarios) => format!("FAILED: {}", scenarios.join(", ")),
-        }
+/// Judges a clause, and says why. `shown` is each scenario that shows it, and whether it holds.
+fn judge(clause: &Clause, shown: &[(String, bool)]) -> (Verdict, String) {
+    let named = |holds: bool| {
+        let names: Vec<&str> = shown.iter().filter(|shown| shown.1 == holds).map(|shown| shown.0.as_str()).collect();
+        names.join(", ")
+    };
+    match (&clause.not_applicable, &clause.deviates) {
+        (Some(reason), _) => (Verdict::Apart, format!("does not apply: {reason}")),
+        _ if shown.is_empty() => (Verdict::Open, "NO SCENARIO".to_string()),
+        _ if shown.iter().any(|(_, holds)| !holds) => (Verdict::Open, format!("FAILED: {}", named(false))),
+        (None, Some(reason)) => (Verdict::Deviates, format!("deviates: {reason}: {}", named(true))),
+        (None, None) => (Verdict::Holds, format!("holds: {}", named(true))),
     }
 }
+
+/// A clause, and what became of it.
+type Judged = (Clause, (Verdict, String));
 
 /// A line for each clause, and one for all of them.
-fn table(verdicts: &[(Clause, Verdict)]) -> String {
+fn table(judged: &[Judged]) -> String {
     let mut lines = String::new();
-    for (Clause { id, level, says, .. }, verdict) in verdicts {
-        let _infallible = writeln!(lines, "  {id:<26} {level:<8}  {says:<104}  {}", verdict.text());
+    for (Clause { id, level, says, .. }, (_, why)) in judged {
+        let _infallible = writeln!(lines, "  {id:<26} {level:<8}  {says:<104}  {why}");
     }
-    let count = |of: fn(&Verdict) -> bool| verdicts.iter().filter(|(_, verdict)| of(verdict)).count();
-    let (hold, apart) = (
-        count(|verdict| matches!(verdict, Verdict::Holds(_))),
-        count(|verdict| matches!(verdict, Verdict::NotApplicable(_))),
-    );
-    let all = verdicts.len();
+    let count = |verdict: Verdict| judged.iter().filter(|(_, (other, _))| *other == verdict).count();
     let _infallible = writeln!(
         lines,
-        "  RFC 9111, sections 3, 4 and 5: of {all} clauses {hold} hold, {apart} do not apply, {} are open",
-        all - hold - apart
+        "  RFC 9111, sections 3, 4 and 5: of {} clauses {} hold, {} do not apply, {} are not followed, {} are open",
+        judged.len(),
+        count(Verdict::Holds),
+        count(Verdict::Apart),
+        count(Verdict::Deviates),
+        count(Verdict::Open)
     );
     lines
 }
@@ -131,21 +131,17 @@ fn every_clause_holds_by_a_scenario_of_its_own_or_cannot_come_up() {
         }
     }
     let judged = |clause: Clause| {
-        let verdict = Verdict::of(&clause, shown.get(&clause.id).map_or(&[], Vec::as_slice));
+        let verdict = judge(&clause, shown.get(&clause.id).map_or(&[], Vec::as_slice));
         (clause, verdict)
     };
-    let verdicts: Vec<(Clause, Verdict)> = clauses().into_iter().map(judged).collect();
+    let judged: Vec<Judged> = clauses().into_iter().map(judged).collect();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/verdicts");
     fs::create_dir_all(&folder).expect("a folder for verdicts");
-    fs::write(folder.join("rfc9111.txt"), table(&verdicts)).expect("the verdicts of the clauses");
+    fs::write(folder.join("rfc9111.txt"), table(&judged)).expect("the verdicts of the clauses");
 
-    let wrong = |verdict: &Verdict| matches!(verdict, Verdict::Open | Verdict::Fails(_));
-    let wrong: Vec<String> = verdicts
-        .iter()
-        .filter(|(_, verdict)| wrong(verdict))
-        .map(|(clause, verdict)| format!("{}: {}", clause.id, verdict.text()))
-        .collect();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let open = judged.iter().filter(|(_, (verdict, _))| *verdict == Verdict::Open);
+    let open: Vec<String> = open.map(|(clause, (_, why))| format!("{}: {why}", clause.id)).collect();
+    assert!(open.is_empty(), "{}", open.join("\n"));
 }
 
 #[test]
@@ -184,19 +180,26 @@ fn every_file_of_clauses_scenarios_is_run() {
 
 #[test]
 fn a_clause_holds_only_if_something_shows_it_and_all_that_shows_it_holds() {
-    let clause = |not_applicable: Option<&str>| Clause {
+    let clause = |not_applicable: Option<&str>, deviates: Option<&str>| Clause {
         id: "3-a".to_string(),
         section: "3".to_string(),
         level: "MUST".to_string(),
         says: "Say.".to_string(),
         not_applicable: not_applicable.map(str::to_string),
+        deviates: deviates.map(str::to_string),
     };
     let (good, bad) = (("good".to_string(), true), ("bad".to_string(), false));
-    let text = |not_applicable, shown: &[_]| Verdict::of(&clause(not_applicable), shown).text();
-    assert_eq!(text(None, &[]), "NO SCENARIO");
-    assert_eq!(text(None, slice::from_ref(&good)), "holds: good");
-    assert_eq!(text(None, &[good, bad]), "FAILED: bad");
-    assert_eq!(text(Some("no clock"), &[]), "does not apply: no clock");
-    let verdicts = [(clause(None), Verdict::Open), (clause(Some("no clock")), Verdict::NotApplicable("x".to_string()))];
-    assert!(table(&verdicts).ends_with(": of 2 clauses 0 hold, 1 do not apply, 1 are open\n"));
+    let check = |clause: &Clause, shown: &[_], verdict, why: &str| {
+        assert_eq!(judge(clause, shown), (verdict, why.to_string()));
+    };
+    let both = [good.clone(), bad];
+    check(&clause(None, None), &[], Verdict::Open, "NO SCENARIO");
+    check(&clause(None, None), slice::from_ref(&good), Verdict::Holds, "holds: good");
+    check(&clause(None, None), &both, Verdict::Open, "FAILED: bad");
+    check(&clause(Some("no clock"), None), &[], Verdict::Apart, "does not apply: no clock");
+    check(&clause(None, Some("it waits")), &[], Verdict::Open, "NO SCENARIO");
+    check(&clause(None, Some("it waits")), slice::from_ref(&good), Verdict::Deviates, "deviates: it waits: good");
+    check(&clause(None, Some("it waits")), &both, Verdict::Open, "FAILED: bad");
+    let judged = [(clause(None, None), (Verdict::Open, "x".to_string()))];
+    assert!(table(&judged).ends_with(": of 1 clauses 0 hold, 0 do not apply, 0 are not followed, 1 are open\n"));
 }
