@@ -84,7 +84,7 @@ pub async fn finish<P: Ports>(ports: &P, after: After<P::Body>) {
 /// Stores have no compare-and-set, so an older fill may land over a newer one. This looks at the copy in its own
 /// data centre first and keeps the later; across data centres, the epochs keep an older body from being served.
 pub async fn put<P: Ports>(ports: &P, keep: Keep<P::Body>) {
-    let Keep { head, encoded, seconds, places, in_kv } = keep;
+    let Keep { head, encoded, seconds, places } = keep;
     // What took too long would land behind an erasure, and lie there until it ends.
     let is_late = ports.now().0.saturating_sub(head.requested_at.0) > ERASED_AGAIN_MS / 2;
     let own = ports.tiers().iter().find(|tier| tier.name() == TierName::Edge);
@@ -95,7 +95,7 @@ pub async fn put<P: Ports>(ports: &P, keep: Keep<P::Body>) {
             None => is_newer(get(ports, own, &key).await.map(|(_, there)| there.head), &head),
         };
         looked = Some((key.clone(), is_older));
-        if is_older || name == TierName::Kv && (is_late || !is_due(ports, &key, &head, in_kv.as_ref())) {
+        if is_older || name == TierName::Kv && (is_late || !is_due(ports, &key, &head)) {
             continue;
         }
         let Some(tier) = ports.tiers().iter().find(|tier| tier.name() == name) else { continue };
@@ -111,16 +111,14 @@ pub async fn put<P: Ports>(ports: &P, keep: Keep<P::Body>) {
     }
 }
 
-/// Whether Workers KV is written: not more often than it allows, and not for what it has already, as far as this isolate
-/// saw that when it looked or wrote it itself. What it wrote may have been purged since, if the ledger's line moved.
-fn is_due<P: Ports>(ports: &P, key: &CacheKey, head: &Head, in_kv: Option<&Head>) -> bool {
+/// Whether Workers KV is written: not more often than it allows, and not for what this isolate has written there already.
+/// If the ledger's line moved in between, that may be purged.
+fn is_due<P: Ports>(ports: &P, key: &CacheKey, head: &Head) -> bool {
     let now = ports.now();
-    let written = ports.flights().written(key);
-    if written.as_ref().is_some_and(|written| now.0.saturating_sub(written.at.0) < KV_BETWEEN_WRITES_MS) {
-        return false;
-    }
-    let by_us = written.and_then(|written| written.head).filter(|written| written.epoch == head.epoch);
-    !in_kv.into_iter().chain(by_us.as_ref()).any(|there| !is_worth_writing(there, head, now))
+    let Some(written) = ports.flights().written(key) else { return true };
+    let has_it = written.head.filter(|written| written.epoch == head.epoch);
+    now.0.saturating_sub(written.at.0) >= KV_BETWEEN_WRITES_MS
+        && has_it.is_none_or(|there| is_worth_writing(&there, head, now))
 }
 
 /// Whether what is there is the later fetch.
@@ -135,13 +133,11 @@ async fn renew_response<P: Ports>(ports: &P, renewal: Renewal) {
     let (position, name) = (snapshot.counters.epoch, question.flight());
     let route = ports.rules().stored().find(|(route, _)| route.name == question.route);
     let Some((route, stored)) = route.filter(|_| joinable(ports, &name, position).is_none()) else { return };
-    let mut in_kv = None;
     for tier in ports.tiers().iter().filter(|tier| tier.name() != TierName::Edge && holds(tier.name(), stored)) {
         let Some((_, StoredResponse { head, body })) = get(ports, Some(tier), &question.key).await else { continue };
         if standing(&snapshot, route, &question, &head) != Standing::Current {
             continue;
         }
-        in_kv = Some(head.clone());
         if head.ttl(&stored.lifetimes, ports.now()) > 0 {
             let seconds = left(stored, &head, head.current_age(ports.now()));
             let keep = Keep::in_tier(TierName::Edge, question.key.clone(), head, Body::Stream(body), seconds);
@@ -157,7 +153,7 @@ async fn renew_response<P: Ports>(ports: &P, renewal: Renewal) {
     }
     match fill(ports, &question, stored, Ok(position), None, &mut known).await {
         Filled::Stored(fetched, _) => {
-            put(ports, Keep::everywhere(ports, &question.key, stored, fetched, in_kv)).await;
+            put(ports, Keep::everywhere(ports, &question.key, stored, fetched)).await;
         }
         Filled::Failed(failure) => ports.record(Incident::Origin, &failure),
         Filled::Joined(_) | Filled::Unstored(_) => {}

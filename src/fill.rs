@@ -356,8 +356,6 @@ pub struct Keep<B> {
     pub seconds: Seconds,
     /// The tiers, each with a name and a body of its own.
     pub places: Vec<Place<B>>,
-    /// What Workers KV has under the same name, if it was seen and is not purged.
-    pub in_kv: Option<Head>,
 }
 
 /// Where a response is kept.
@@ -373,13 +371,7 @@ pub struct Place<B> {
 
 impl<B> Keep<B> {
     /// In every tier in which its route lives. One of several variants is kept under its own name, too.
-    pub fn everywhere<P: Ports<Body = B>>(
-        ports: &P,
-        key: &CacheKey,
-        stored: &Stored,
-        fetched: Fetched,
-        in_kv: Option<Head>,
-    ) -> Self {
+    pub fn everywhere<P: Ports<Body = B>>(ports: &P, key: &CacheKey, stored: &Stored, fetched: Fetched) -> Self {
         let Fetched { head, encoded, bytes } = fetched;
         let variant = head.followed.as_ref().filter(|followed| !followed.nominated.is_empty());
         let names: Vec<_> = [Some(key.clone()), variant.map(|variant| key.variant(&variant.variance))].into();
@@ -387,13 +379,13 @@ impl<B> Keep<B> {
         let place = |tier, key| Place { tier, key, body: Body::Bytes(bytes.clone()) };
         let places = holding.flat_map(|tier| names.iter().flatten().map(move |key| (tier, key.clone())));
         let places = places.map(|(tier, key)| place(tier, key)).collect();
-        Self { seconds: left(stored, &head, head.initial_age), head, encoded, places, in_kv }
+        Self { seconds: left(stored, &head, head.initial_age), head, encoded, places }
     }
 
     /// In one tier.
     #[must_use]
     pub fn in_tier(tier: TierName, key: CacheKey, head: Head, body: Body<B>, seconds: Seconds) -> Option<Self> {
-        Some(Self { encoded: head.encode()?, head, seconds, places: vec![Place { tier, key, body }], in_kv: None })
+        Some(Self { encoded: head.encode()?, head, seconds, places: vec![Place { tier, key, body }] })
     }
 }
 

@@ -27,8 +27,6 @@ pub struct Lookup<B> {
     pub purged: bool,
     /// What is stored but does not answer as it is.
     pub known: Option<Known<B>>,
-    /// What Workers KV has, if nothing has purged it.
-    pub in_kv: Option<Head>,
 }
 
 /// A stored response that the origin is asked about.
@@ -82,7 +80,7 @@ pub async fn lookup<P: Ports>(
     let bounds = Bounds::of(&selected.stored.lifetimes, ports.config().snapshot_at_most);
     let mut tier = tiers.next();
     let (judge, mut found) = join(judge(ports, tenant, bounds, newer_than), find(ports, tier, question)).await;
-    let mut lookup = Lookup { judge, usable: None, why: Forward::UriMiss, purged: false, known: None, in_kv: None };
+    let mut lookup = Lookup { judge, usable: None, why: Forward::UriMiss, purged: false, known: None };
     loop {
         if matches!(found, Found::OtherVariant) {
             lookup.why = Forward::VaryMiss;
@@ -93,9 +91,6 @@ pub async fn lookup<P: Ports>(
                 lookup.known = None;
             }
             let known = known(lookup.judge.as_ref(), selected.route, key, &stored, newer_than);
-            if tier == TierName::Kv && known.standing == Standing::Current {
-                lookup.in_kv = Some(stored.head.clone());
-            }
             let judged = reuse(&stored.head, &selected.stored.lifetimes, known, &asked, ports.now());
             let (stale, why, answers_on_error) = match judged {
                 Reuse::Fresh { age, ttl } => {

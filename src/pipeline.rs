@@ -203,7 +203,7 @@ async fn from_store<P: Ports>(
             return Err(not_cached());
         }
         let filled = fill(ports, &question, selected.stored, Err(refusal), None, &mut None).await;
-        reader.filled(&question, filled, Missed { why, purged: false, known: None, in_kv: None }).await
+        reader.filled(&question, filled, Missed { why, purged: false, known: None }).await
     };
     if follows && is_for_the_origin(request) {
         return if wants.only_if_cached { Err(not_cached()) } else { Ok(Looked::Past(Forward::Request)) };
@@ -250,7 +250,7 @@ async fn from_store<P: Ports>(
             epoch.and_then(|epoch| if follows && wants.no_store { Err(Refusal::NoStoreRequest) } else { Ok(epoch) });
         let mut known = lookup.known;
         let filled = fill(ports, &question, selected.stored, epoch, newer_than, &mut known).await;
-        let missed = Missed { why: lookup.why, purged: lookup.purged, known, in_kv: lookup.in_kv };
+        let missed = Missed { why: lookup.why, purged: lookup.purged, known };
         reader.filled(&question, filled, missed).await?
     };
     served.after.counters = counters;

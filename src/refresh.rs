@@ -68,7 +68,7 @@ pub async fn call<P: Ports>(ports: &P, identity: Identity, request: P::Request) 
     // Never somebody's question from before: it may have been asked long ago.
     let keep = match fill(ports, &question, selected.stored, epoch, Some(Epoch(u64::MAX)), &mut None).await {
         Filled::Stored(fetched, _) | Filled::Joined(fetched) => {
-            Keep::everywhere(ports, &question.key, selected.stored, fetched, None)
+            Keep::everywhere(ports, &question.key, selected.stored, fetched)
         }
         Filled::Unstored(_) => return Ok(answer(&done.receipt, false).into()),
         Filled::Failed(failure) => {

@@ -35,8 +35,6 @@ pub struct Missed<B> {
     pub purged: bool,
     /// What is left of what is stored and stale.
     pub known: Option<Known<B>>,
-    /// What Workers KV has, if nothing has purged it.
-    pub in_kv: Option<Head>,
 }
 
 impl<P: Ports> Reader<'_, P> {
@@ -68,12 +66,12 @@ impl<P: Ports> Reader<'_, P> {
         filled: Filled<P::Body>,
         missed: Missed<P::Body>,
     ) -> Result<Served<P>, Problem> {
-        let Missed { why, purged, known, in_kv } = missed;
+        let Missed { why, purged, known } = missed;
         let on_error = known.filter(|known| known.answers_on_error).map(|known| known.usable);
         match filled {
             Filled::Stored(fetched, status) => {
                 let made = self.fetched(&fetched, why, status, Outcome::Stored { purged });
-                let keep = Keep::everywhere(self.ports, &question.key, self.selected.stored, fetched, in_kv);
+                let keep = Keep::everywhere(self.ports, &question.key, self.selected.stored, fetched);
                 Ok(Served { answer: Answer::Made(made), after: After::keeping(Some(keep)) })
             }
             Filled::Joined(fetched) => {
