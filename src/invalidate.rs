@@ -166,12 +166,11 @@ impl Write {
 /// The key that a URI in an answer names, if it is of the origin that answered: "a cache MUST NOT invalidate [...] if the
 /// origin (scheme, host, port) differs" (section 4.4).
 fn located(rules: &Rules, config: &Config, location: &str) -> Option<Scope> {
-    let path = match location.strip_prefix(config.origin.as_str()) {
-        Some(path) => path,
-        None => location,
-    };
-    (path.starts_with('/') && !path.starts_with("//")).then_some(())?;
-    let url = format!("https://edge{path}");
-    let Classified::Stored(selected) = classify(rules, "GET", &Target::parse(&url).ok()?) else { return None };
+    // A path on the same origin, or a whole URL: as the origin names itself, or as its clients do.
+    let path = location.strip_prefix(config.origin.as_str()).unwrap_or(location);
+    let is_path = path.starts_with('/') && !path.starts_with("//");
+    let url = if is_path { format!("https://edge{path}") } else { location.to_string() };
+    let target = Target::parse(&url).ok().filter(|target| is_path || config.serves(target.host))?;
+    let Classified::Stored(selected) = classify(rules, "GET", &target) else { return None };
     Some(Scope::Key { route: selected.route.name.to_string(), key: selected.key })
 }

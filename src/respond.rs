@@ -156,7 +156,9 @@ impl<P: Ports> Reader<'_, P> {
             DecidedBy::Class(_) => Made::unstored(status, fields, body, &self.asked, &cache_status),
             DecidedBy::Origin => {
                 let whole = Whole { status, fields, body, length: None, received_at, age: None };
-                Made::followed(whole, &self.asked, &cache_status, self.ports.now())
+                // RFC 9111, section 4.3.2: conditions are not held against what is not stored.
+                let asked = Asked { head: self.asked.head, ..Asked::default() };
+                Made::followed(whole, &asked, &cache_status, self.ports.now())
             }
         }
     }

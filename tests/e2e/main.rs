@@ -11,6 +11,7 @@ mod edge_events;
 mod edge_events_refused;
 mod edge_events_timing;
 mod edge_fields;
+mod edge_follow;
 mod edge_ledger;
 mod edge_methods;
 mod edge_mutated;
