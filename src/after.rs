@@ -7,11 +7,15 @@ use crate::invalidate::Write;
 use crate::key::{CacheKey, Tenant};
 use crate::ledger::outbox::ERASED_AGAIN_MS;
 use crate::lookup::{Found, Known, Usable, find, get, holds};
-use crate::ports::{Body, Incident, Ports, Tier as _, TierName};
+use crate::ports::{Body, Flights as _, Incident, Ports, Tier as _, TierName, Written};
 use crate::reuse::{Stale, Staleness};
 use crate::rules::{Route, Stored};
 use crate::snapshot::{Bounds, Judge, Snapshot, Then, renew, share};
+use crate::storing::is_worth_writing;
 use alloc::rc::Rc;
+
+/// Workers KV takes one write of a key in so long, in milliseconds.
+const KV_BETWEEN_WRITES_MS: u64 = 1000;
 
 /// Work that nobody waits for.
 #[derive(Debug)]
@@ -91,14 +95,30 @@ pub async fn put<P: Ports>(ports: &P, keep: Keep<P::Body>) {
             None => is_newer(get(ports, own, &key).await.map(|(_, there)| there.head), &head),
         };
         looked = Some((key.clone(), is_older));
-        if is_older || name == TierName::Kv && is_late {
+        if is_older || name == TierName::Kv && (is_late || !is_due(ports, &key, &head)) {
             continue;
         }
         let Some(tier) = ports.tiers().iter().find(|tier| tier.name() == name) else { continue };
+        if name == TierName::Kv {
+            ports.flights().write_down(&key, Written { at: ports.now(), head: Some(head.clone()) });
+        }
         if let Err(failure) = tier.put(&key, &head, &encoded, body, seconds).await {
             ports.record(Incident::Put(name), &failure);
+            if name == TierName::Kv {
+                ports.flights().write_down(&key, Written { at: ports.now(), head: None });
+            }
         }
     }
+}
+
+/// Whether Workers KV is written: not more often than it allows, and not for what this isolate has written there already.
+/// If the ledger's line moved in between, that may be purged.
+fn is_due<P: Ports>(ports: &P, key: &CacheKey, head: &Head) -> bool {
+    let now = ports.now();
+    let Some(written) = ports.flights().written(key) else { return true };
+    let has_it = written.head.filter(|written| written.epoch == head.epoch);
+    now.0.saturating_sub(written.at.0) >= KV_BETWEEN_WRITES_MS
+        && has_it.is_none_or(|there| is_worth_writing(&there, head, now))
 }
 
 /// Whether what is there is the later fetch.
@@ -115,9 +135,10 @@ async fn renew_response<P: Ports>(ports: &P, renewal: Renewal) {
     let Some((route, stored)) = route.filter(|_| joinable(ports, &name, position).is_none()) else { return };
     for tier in ports.tiers().iter().filter(|tier| tier.name() != TierName::Edge && holds(tier.name(), stored)) {
         let Some((_, StoredResponse { head, body })) = get(ports, Some(tier), &question.key).await else { continue };
-        if standing(&snapshot, route, &question, &head) == Standing::Current
-            && head.ttl(&stored.lifetimes, ports.now()) > 0
-        {
+        if standing(&snapshot, route, &question, &head) != Standing::Current {
+            continue;
+        }
+        if head.ttl(&stored.lifetimes, ports.now()) > 0 {
             let seconds = left(stored, &head, head.current_age(ports.now()));
             let keep = Keep::in_tier(TierName::Edge, question.key.clone(), head, Body::Stream(body), seconds);
             if let Some(keep) = keep {

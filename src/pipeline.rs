@@ -22,7 +22,7 @@ use crate::names::{field, path};
 use crate::ports::{Admissions as _, Origin as _, Ports, Request as _, Response as _};
 use crate::problem::{Kind, Problem};
 use crate::refresh;
-use crate::respond::{Reader, origin_unreachable};
+use crate::respond::{Missed, Reader, origin_unreachable};
 use crate::rules::{Auth, Text, WithoutLedger};
 use crate::snapshot::{Bounds, Then};
 use crate::storing::Refusal;
@@ -203,7 +203,7 @@ async fn from_store<P: Ports>(
             return Err(not_cached());
         }
         let filled = fill(ports, &question, selected.stored, Err(refusal), None, &mut None).await;
-        reader.filled(&question, filled, why, false, None).await
+        reader.filled(&question, filled, Missed { why, purged: false, known: None }).await
     };
     if follows && is_for_the_origin(request) {
         return if wants.only_if_cached { Err(not_cached()) } else { Ok(Looked::Past(Forward::Request)) };
@@ -248,9 +248,10 @@ async fn from_store<P: Ports>(
         // RFC 9111, section 5.2.1.5: nothing of an exchange is stored of which the client says so.
         let epoch =
             epoch.and_then(|epoch| if follows && wants.no_store { Err(Refusal::NoStoreRequest) } else { Ok(epoch) });
-        let (mut known, why, purged) = (lookup.known, lookup.why, lookup.purged);
+        let mut known = lookup.known;
         let filled = fill(ports, &question, selected.stored, epoch, newer_than, &mut known).await;
-        reader.filled(&question, filled, why, purged, known).await?
+        let missed = Missed { why: lookup.why, purged: lookup.purged, known };
+        reader.filled(&question, filled, missed).await?
     };
     served.after.counters = counters;
     if follows && let Some(keep) = served.after.keep.take() {

@@ -27,6 +27,16 @@ pub struct Reader<'a, P: Ports> {
     pub asked: Asked,
 }
 
+/// What the store had for a request that it did not answer.
+pub struct Missed<B> {
+    /// Why it did not.
+    pub why: Forward,
+    /// Whether because of a purge.
+    pub purged: bool,
+    /// What is left of what is stored and stale.
+    pub known: Option<Known<B>>,
+}
+
 impl<P: Ports> Reader<'_, P> {
     /// Answers from store. What a further tier had is kept in the nearest one too. Nothing, if the store does not give
     /// the body.
@@ -46,8 +56,7 @@ impl<P: Ports> Reader<'_, P> {
         Some(Served { answer: Answer::Made(made), after: After::keeping(keep) })
     }
 
-    /// Answers with what became of a question. `why` says why the store did not answer, `purged` whether because of a
-    /// purge, `known` is what is left of what is stored and stale.
+    /// Answers with what became of a question.
     ///
     /// # Errors
     /// The origin gave no answer, and nothing stands in for it.
@@ -55,10 +64,9 @@ impl<P: Ports> Reader<'_, P> {
         &self,
         question: &Question,
         filled: Filled<P::Body>,
-        why: Forward,
-        purged: bool,
-        known: Option<Known<P::Body>>,
+        missed: Missed<P::Body>,
     ) -> Result<Served<P>, Problem> {
+        let Missed { why, purged, known } = missed;
         let on_error = known.filter(|known| known.answers_on_error).map(|known| known.usable);
         match filled {
             Filled::Stored(fetched, status) => {

@@ -5,9 +5,10 @@
 //! not be stored can be streamed; [`may_store_body`] by the body, since an error inside a 200 is an error.
 
 use crate::cache_control::ResponseDirectives;
-use crate::entry::Followed;
+use crate::entry::{Followed, Head};
 use crate::freshness::{Exchange, Freshness, Said, by_class, by_origin};
 use crate::rules::{DecidedBy, Lifetimes, Requirement, Scalar, Seconds, Shape, Stored, is_json};
+use crate::time::UnixMillis;
 use crate::validation::{Validators, bytes_etag, json_etag};
 use crate::vary::nominated;
 use alloc::string::String;
@@ -224,6 +225,19 @@ fn origin_allows(rule: &Lifetimes, received: &Received, exchange: Exchange) -> R
         return Err(Refusal::Expired);
     }
     Ok(Storable { freshness, followed: Some(followed) })
+}
+
+/// Whether Workers KV is worth a write for an answer, while `there` lies in it and nothing has purged that: not as long
+/// as both say the same, and less than half of the life of the one there is spent.
+#[must_use]
+pub fn is_worth_writing(there: &Head, head: &Head, now: UnixMillis) -> bool {
+    let same = there.status == head.status
+        && there.etag == head.etag
+        && there.headers == head.headers
+        && there.marks == head.marks
+        && there.period_end == head.period_end;
+    // What is to be kept for a shorter time now must not be used for the longer one.
+    !same || head.lifetime < there.lifetime || u64::from(there.current_age(now)) * 2 >= u64::from(there.lifetime)
 }
 
 /// What keeps any answer out of a shared cache.

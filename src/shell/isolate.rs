@@ -9,7 +9,7 @@ use crate::epoch::Epoch;
 use crate::fill::{Fetched, LEADING_MS};
 use crate::key::{CacheKey, Tenant};
 use crate::names::{field, path};
-use crate::ports::{Failure, Flights, InFlight, Snapshots};
+use crate::ports::{Failure, Flights, InFlight, Snapshots, Written};
 use crate::small::Map;
 use crate::snapshot::{Held, KEPT, Snapshot};
 use crate::time::UnixMillis;
@@ -24,12 +24,16 @@ use worker::web_sys::{Headers, Response, ResponseInit};
 /// So many tenants' counters are kept; those of further ones are looked up in the data centre each time.
 const TENANTS_AT_MOST: usize = 1000;
 
+/// So many keys are remembered with what was last written under them.
+const WRITTEN_AT_MOST: usize = 256;
+
 /// A shared question counts as under way for so long, in milliseconds.
 const TOGETHER_MS: u64 = 5_000;
 
 thread_local! {
     static OWN: RefCell<Map<Tenant, Held>> = const { RefCell::new(Map::new()) };
     static TOGETHER: RefCell<Map<String, Together>> = const { RefCell::new(Map::new()) };
+    static WRITTEN: RefCell<Map<CacheKey, Written>> = const { RefCell::new(Map::new()) };
     static FLIGHTS: RefCell<Map<CacheKey, Flight>> = const { RefCell::new(Map::new()) };
 }
 
@@ -187,5 +191,18 @@ impl Flights for Asking {
         let encoded = get(&data, "head").as_string()?;
         let body = get(&data, "body").dyn_into::<Uint8Array>().ok()?;
         Some(Fetched { head: Head::decode(&encoded)?, encoded, bytes: body.to_vec().into() })
+    }
+
+    fn written(&self, key: &CacheKey) -> Option<Written> {
+        WRITTEN.with_borrow(|all| all.get(key).cloned())
+    }
+
+    fn write_down(&self, key: &CacheKey, written: Written) {
+        WRITTEN.with_borrow_mut(|all| {
+            if all.len() >= WRITTEN_AT_MOST {
+                all.clear();
+            }
+            all.insert(key.clone(), written);
+        });
     }
 }

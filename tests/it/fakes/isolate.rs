@@ -2,10 +2,11 @@
 
 use super::{Point, World};
 use crate::tasks::until;
+use hotrod_edge::entry::Head;
 use hotrod_edge::epoch::Epoch;
 use hotrod_edge::fill::Fetched;
 use hotrod_edge::key::{CacheKey, Tenant};
-use hotrod_edge::ports::{Failure, Flights, InFlight, Snapshots};
+use hotrod_edge::ports::{Failure, Flights, InFlight, Snapshots, Written};
 use hotrod_edge::snapshot::{Held, Snapshot};
 use hotrod_edge::time::UnixMillis;
 use std::cell::{Cell, RefCell};
@@ -77,9 +78,17 @@ type Landing = Rc<RefCell<Option<Option<Fetched>>>>;
 pub struct FakeFlights {
     pub world: Rc<World>,
     pub(super) flights: RefCell<BTreeMap<CacheKey, (Epoch, UnixMillis, Landing)>>,
+    pub(super) written: RefCell<BTreeMap<CacheKey, Written>>,
 }
 
 impl FakeFlights {
+    /// What was last written to Workers KV: when, and what, if it was taken.
+    pub fn written_so_far(&self) -> Vec<(String, u64, Option<String>)> {
+        let written = self.written.borrow();
+        let head = |written: &Written| written.head.as_ref().and_then(Head::encode);
+        written.iter().map(|(key, written)| (key.as_str().to_string(), written.at.0, head(written))).collect()
+    }
+
     /// The keys that are being asked for, each with its position and since when.
     pub fn under_way_now(&self) -> Vec<(String, u64, u64)> {
         let flights = self.flights.borrow();
@@ -116,5 +125,15 @@ impl Flights for FakeFlights {
         let fetched = handle.borrow().clone().flatten();
         self.world.gates.saw(fetched.as_ref().map(|fetched| &fetched.encoded));
         fetched
+    }
+
+    fn written(&self, key: &CacheKey) -> Option<Written> {
+        let written = self.written.borrow().get(key).cloned();
+        self.world.gates.saw(written.as_ref().map(|written| (written.at.0, written.head.is_some())));
+        written
+    }
+
+    fn write_down(&self, key: &CacheKey, written: Written) {
+        self.written.borrow_mut().insert(key.clone(), written);
     }
 }

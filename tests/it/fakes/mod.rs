@@ -265,7 +265,11 @@ impl Location {
                 tokens: config.tokens.clone(),
             },
             snapshots: isolate::FakeSnapshots { world: world.clone(), own: RefCell::default(), shelf: shelf.clone() },
-            flights: isolate::FakeFlights { world: world.clone(), flights: RefCell::default() },
+            flights: isolate::FakeFlights {
+                world: world.clone(),
+                flights: RefCell::default(),
+                written: RefCell::default(),
+            },
             admissions: admissions::FakeAdmissions::new(world),
             origin: origin::FakeOrigin(world.clone()),
             config,
@@ -311,7 +315,7 @@ impl Location {
 /// What this isolate and its data centre hold.
 impl Hash for Location {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (&*self.edge, self.shelf.texts(), self.flights.under_way_now()).hash(state);
+        (&*self.edge, self.shelf.texts(), self.flights.under_way_now(), self.flights.written_so_far()).hash(state);
         for held in self.snapshots.own.borrow().values() {
             (held.snapshot.encode(), held.since.0).hash(state);
         }
