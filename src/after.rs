@@ -7,15 +7,12 @@ use crate::invalidate::Write;
 use crate::key::{CacheKey, Tenant};
 use crate::ledger::outbox::ERASED_AGAIN_MS;
 use crate::lookup::{Found, Known, Usable, find, get, holds};
-use crate::ports::{Body, Flights as _, Incident, Ports, Tier as _, TierName, Written};
+use crate::ports::{Body, Flights as _, Incident, Ports, Tier as _, TierName};
 use crate::reuse::{Stale, Staleness};
 use crate::rules::{Route, Stored};
 use crate::snapshot::{Bounds, Judge, Snapshot, Then, renew, share};
 use crate::storing::is_worth_writing;
 use alloc::rc::Rc;
-
-/// Workers KV takes one write of a key in so long, in milliseconds.
-const KV_BETWEEN_WRITES_MS: u64 = 1000;
 
 /// Work that nobody waits for.
 #[derive(Debug)]
@@ -100,25 +97,22 @@ pub async fn put<P: Ports>(ports: &P, keep: Keep<P::Body>) {
         }
         let Some(tier) = ports.tiers().iter().find(|tier| tier.name() == name) else { continue };
         if name == TierName::Kv {
-            ports.flights().write_down(&key, Written { at: ports.now(), head: Some(head.clone()) });
+            ports.flights().write_down(&key, Some(head.clone()));
         }
         if let Err(failure) = tier.put(&key, &head, &encoded, body, seconds).await {
             ports.record(Incident::Put(name), &failure);
             if name == TierName::Kv {
-                ports.flights().write_down(&key, Written { at: ports.now(), head: None });
+                ports.flights().write_down(&key, None);
             }
         }
     }
 }
 
-/// Whether Workers KV is written: not more often than it allows, and not for what this isolate has written there already.
-/// If the ledger's line moved in between, that may be purged.
+/// Whether Workers KV is written: not for what this isolate has written there already. If the ledger's line moved in
+/// between, that may be purged.
 fn is_due<P: Ports>(ports: &P, key: &CacheKey, head: &Head) -> bool {
-    let now = ports.now();
-    let Some(written) = ports.flights().written(key) else { return true };
-    let has_it = written.head.filter(|written| written.epoch == head.epoch);
-    now.0.saturating_sub(written.at.0) >= KV_BETWEEN_WRITES_MS
-        && has_it.is_none_or(|there| is_worth_writing(&there, head, now))
+    let written = ports.flights().written(key).filter(|written| written.epoch == head.epoch);
+    written.is_none_or(|there| is_worth_writing(&there, head, ports.now()))
 }
 
 /// Whether what is there is the later fetch.

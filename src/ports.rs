@@ -210,15 +210,6 @@ pub struct InFlight<H> {
     pub handle: H,
 }
 
-/// What this isolate last wrote to Workers KV under a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
-    /// When.
-    pub at: UnixMillis,
-    /// What, if it was taken.
-    pub head: Option<Head>,
-}
-
 /// The questions under way in this isolate, the last one of each key; and what it last wrote to Workers KV.
 pub trait Flights {
     /// By which one of them is known.
@@ -232,9 +223,9 @@ pub trait Flights {
     /// Waits for its end. That of one whose request is gone may never come.
     async fn landed(&self, handle: Self::Handle) -> Option<Fetched>;
     /// What was last written under this key, as far as it is remembered.
-    fn written(&self, key: &CacheKey) -> Option<Written>;
-    /// Remembers it, as long as there is room.
-    fn write_down(&self, key: &CacheKey, written: Written);
+    fn written(&self, key: &CacheKey) -> Option<Head>;
+    /// Remembers it, as long as there is room, or forgets it.
+    fn write_down(&self, key: &CacheKey, written: Option<Head>);
 }
 
 /// What an isolate remembers of those whom it admitted, and of what admits them.

@@ -9,7 +9,7 @@ use crate::epoch::Epoch;
 use crate::fill::{Fetched, LEADING_MS};
 use crate::key::{CacheKey, Tenant};
 use crate::names::{field, path};
-use crate::ports::{Failure, Flights, InFlight, Snapshots, Written};
+use crate::ports::{Failure, Flights, InFlight, Snapshots};
 use crate::small::Map;
 use crate::snapshot::{Held, KEPT, Snapshot};
 use crate::time::UnixMillis;
@@ -33,7 +33,7 @@ const TOGETHER_MS: u64 = 5_000;
 thread_local! {
     static OWN: RefCell<Map<Tenant, Held>> = const { RefCell::new(Map::new()) };
     static TOGETHER: RefCell<Map<String, Together>> = const { RefCell::new(Map::new()) };
-    static WRITTEN: RefCell<Map<CacheKey, Written>> = const { RefCell::new(Map::new()) };
+    static WRITTEN: RefCell<Map<CacheKey, Head>> = const { RefCell::new(Map::new()) };
     static FLIGHTS: RefCell<Map<CacheKey, Flight>> = const { RefCell::new(Map::new()) };
 }
 
@@ -193,16 +193,19 @@ impl Flights for Asking {
         Some(Fetched { head: Head::decode(&encoded)?, encoded, bytes: body.to_vec().into() })
     }
 
-    fn written(&self, key: &CacheKey) -> Option<Written> {
+    fn written(&self, key: &CacheKey) -> Option<Head> {
         WRITTEN.with_borrow(|all| all.get(key).cloned())
     }
 
-    fn write_down(&self, key: &CacheKey, written: Written) {
+    fn write_down(&self, key: &CacheKey, written: Option<Head>) {
         WRITTEN.with_borrow_mut(|all| {
             if all.len() >= WRITTEN_AT_MOST {
                 all.clear();
             }
-            all.insert(key.clone(), written);
+            match written {
+                Some(head) => all.insert(key.clone(), head),
+                None => _ = all.remove(key),
+            }
         });
     }
 }

@@ -2,13 +2,16 @@
 
 use super::body::{Unread, declared};
 use super::js::{KvNamespace, failure, get, object};
+use super::ports::{now, sleep};
 use crate::cache_status::CACHE_NAME;
 use crate::entry::{Head, StoredResponse};
 use crate::key::CacheKey;
 use crate::names::{field, path};
 use crate::ports::{Body, Failure, Tier, TierName};
 use crate::rules::Seconds;
+use crate::small::Map;
 use alloc::string::String;
+use core::cell::RefCell;
 use wasm_bindgen::{JsCast as _, JsValue};
 use worker::js_sys::{self, ArrayBuffer, JSON, Uint8Array};
 use worker::wasm_bindgen_futures::JsFuture;
@@ -102,6 +105,35 @@ pub async fn cache() -> Result<Cache, JsValue> {
     Ok(JsFuture::from(global.caches()?.open(CACHE_NAME)).await?.unchecked_into())
 }
 
+thread_local! {
+    /// Of each key, when it can be written again, and whose turn it is.
+    static TURNS: RefCell<Map<String, (u64, u64)>> = const { RefCell::new(Map::new()) };
+}
+
+/// Workers KV takes one write of a key in so long, in milliseconds.
+const BETWEEN_WRITES_MS: u64 = 1000;
+
+/// Waits for a key's turn. Whether it came: a later write takes the place of one that still waits.
+async fn turn(key: &str) -> bool {
+    let (wait, mine) = TURNS.with_borrow_mut(|turns| {
+        let now = now().0;
+        let (free_at, last) = turns.get(key).copied().unwrap_or_default();
+        turns.retain(|_, (free_at, _)| *free_at > now);
+        turns.insert(String::from(key), (free_at.max(now), last + 1));
+        (free_at.saturating_sub(now), last + 1)
+    });
+    if wait > 0 {
+        sleep(wait).await;
+    }
+    TURNS.with_borrow_mut(|turns| {
+        let is_mine = turns.get(key).is_none_or(|(_, last)| *last == mine);
+        if is_mine {
+            turns.insert(String::from(key), (now().0 + BETWEEN_WRITES_MS, mine));
+        }
+        is_mine
+    })
+}
+
 /// Workers KV: the head is the metadata, the body the value.
 pub struct KvTier {
     namespace: KvNamespace,
@@ -124,6 +156,9 @@ impl KvTier {
     }
 
     async fn put(&self, key: &CacheKey, encoded: &str, body: Body<Unread>, keep: Seconds) -> Result<(), JsValue> {
+        if !turn(key.as_str()).await {
+            return Ok(());
+        }
         let options = object(&[("expirationTtl", JsValue::from(keep)), ("metadata", JSON::parse(encoded)?)]);
         JsFuture::from(self.namespace.put(key.as_str(), &buffer(body)?, &options)?).await?;
         Ok(())

@@ -113,6 +113,10 @@ fn the_window_ends_whether_or_not_the_renewals_succeed() {
     case.origin_requests(0);
     // That of history is a minute.
     is_invalidated(&edge, SEGMENTS, "old");
+    edge.wait_until("the renewals have failed", |edge| {
+        let health = edge.get("/healthz").expect(200).origin_requests(0).json();
+        health["incidents"]["origin_failed"].as_u64() >= Some(3)
+    });
     edge.origin.resume();
     edge.origin.answer(SALES, Answer::tile("new"));
     edge.get(SALES).expect(200).fwd("stale").stored(true).says("new").origin_requests(1);

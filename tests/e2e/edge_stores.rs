@@ -40,6 +40,7 @@ fn a_kv_that_fails_is_a_miss_and_is_counted() {
         }
     }
     edge.cache.clear();
+    edge.origin.answer(SALES, Answer::tile("while KV refuses"));
     edge.kv_face.refuse_connections(true);
     edge.get(SALES).expect(200).fwd("uri-miss").stored(true).origin_requests(1);
     counted(&edge, "kv_get_failed", 6);

@@ -31,6 +31,7 @@ mod edge_tiers;
 mod edge_tokens;
 mod edge_uninstalled;
 mod edge_unstored;
+mod edge_validation;
 mod edge_websocket;
 mod edge_writes;
 mod harness_cache;

@@ -125,3 +125,9 @@ fn wrangler_binds_what_the_worker_asks_for_and_publishes_nothing_by_itself() {
         }
     }
 }
+
+#[test]
+fn what_is_said_of_the_cache_suite_is_what_it_said() {
+    let (is, says) = lab::conformance::document().unwrap_or_else(|fault| panic!("{fault}"));
+    assert_eq!(is, says, "`cargo xtask conformance --accept` writes CONFORMANCE.md");
+}

@@ -1,6 +1,6 @@
 //! Why a test of the suite does not pass, and CONFORMANCE.md, which says so.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use toml::{Table, Value};
@@ -11,35 +11,35 @@ use crate::conformance::verdicts::{Kind, Verdicts};
 const BEGIN: &str = "<!-- written by `cargo xtask conformance --accept` -->";
 const END: &str = "<!-- end of what is written -->";
 
-/// The reason for each test that does not pass.
+/// Why tests do not pass.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Deviations(BTreeMap<String, String>);
+pub struct Deviations(Vec<Deviation>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Deviation {
+    tests: Vec<String>,
+    reason: String,
+}
 
 impl Deviations {
     /// Reads `[[deviation]]`s, each with a `reason` and the `tests` that it is the reason for.
     pub fn parse(text: &str) -> Result<Self, String> {
         let table: Table = text.parse().map_err(|error| format!("{error}"))?;
-        let mut reasons = BTreeMap::new();
-        for deviation in table.get("deviation").and_then(Value::as_array).into_iter().flatten() {
-            let reason = deviation.get("reason").and_then(Value::as_str).ok_or("a deviation has no `reason`")?;
-            let tests = deviation.get("tests").and_then(Value::as_array).ok_or("a deviation has no `tests`")?;
-            for test in tests {
-                let id = test.as_str().ok_or("a test is named by its id")?;
-                if reasons.insert(id.to_owned(), reason.to_owned()).is_some() {
-                    return Err(format!("{id} has two reasons"));
-                }
-            }
-        }
-        Ok(Self(reasons))
+        let list = table.get("deviation").and_then(Value::as_array).into_iter().flatten();
+        list.map(Deviation::read).collect::<Result<_, _>>().map(Self)
     }
 
     /// What is wrong with the reasons: tests that need one, and reasons that nothing needs.
     pub fn judge(&self, verdicts: &Verdicts) -> Result<(), String> {
         let deviating: BTreeSet<_> = verdicts.deviating().map(|(id, _)| id).collect();
-        let explained: BTreeSet<_> = self.0.keys().map(String::as_str).collect();
+        let (mut explained, mut faults) = (BTreeSet::new(), Vec::new());
+        for id in self.0.iter().flat_map(|deviation| &deviation.tests) {
+            if !explained.insert(id.as_str()) {
+                faults.push(format!("{id} has two reasons"));
+            }
+        }
         let without: Vec<_> = deviating.difference(&explained).copied().collect();
         let needless: Vec<_> = explained.difference(&deviating).copied().collect();
-        let mut faults = Vec::new();
         if !without.is_empty() {
             faults.push(format!("no reason says why these do not pass: {}", without.join(", ")));
         }
@@ -63,12 +63,22 @@ impl Deviations {
             let (pass, all) = verdicts.total(kind);
             let _infallible = writeln!(section, "| {} | {pass} | {all} |", kind.word());
         }
-        section.push_str("\n| what does not pass | kind | why |\n|---|---|---|\n");
-        for (id, said) in verdicts.deviating() {
-            let reason = self.0.get(id).map_or("", String::as_str);
-            let _infallible = writeln!(section, "| `{id}` | {} | {reason} |", said.kind.word());
+        section.push_str("\n| what does not pass | why |\n|---|---|\n");
+        for Deviation { tests, reason } in &self.0 {
+            let kind = |id| verdicts.tests.get(id).map_or("", |said| said.kind.word());
+            let tests: Vec<_> = tests.iter().map(|id| format!("`{id}` ({})", kind(id))).collect();
+            let _infallible = writeln!(section, "| {} | {reason} |", tests.join(", "));
         }
         section
+    }
+}
+
+impl Deviation {
+    fn read(deviation: &Value) -> Result<Self, String> {
+        let reason = deviation.get("reason").and_then(Value::as_str).ok_or("a deviation has no `reason`")?;
+        let tests = deviation.get("tests").and_then(Value::as_array).ok_or("a deviation has no `tests`")?;
+        let id = |test: &Value| test.as_str().map(str::to_owned).ok_or("a test is named by its id");
+        Ok(Self { tests: tests.iter().map(id).collect::<Result<_, _>>()?, reason: reason.to_owned() })
     }
 }
 
@@ -89,8 +99,14 @@ mod tests {
         let fault = deviations.judge(&verdicts("a required fail\nd required setup_fail\n")).unwrap_err();
         assert_eq!(fault, "no reason says why these do not pass: d; these have a reason and pass, or are not there: b");
         let twice = format!("{REASONS}[[deviation]]\ntests = [\"a\"]\nreason = \"It will not.\"\n");
-        assert_eq!(Deviations::parse(&twice), Err("a has two reasons".to_owned()));
-        for bad in ["=", "[[deviation]]\nreason = \"x\"\n", "[[deviation]]\ntests = []\n"] {
+        let twice = Deviations::parse(&twice).expect("reasons").judge(&verdicts("a required fail\nb required fail\n"));
+        assert_eq!(twice, Err("a has two reasons".to_owned()));
+        for bad in [
+            "=",
+            "[[deviation]]\nreason = \"x\"\n",
+            "[[deviation]]\ntests = []\n",
+            "[[deviation]]\ntests = [1]\nreason = \"x\"\n",
+        ] {
             assert!(Deviations::parse(bad).is_err(), "{bad:?}");
         }
     }
@@ -100,10 +116,11 @@ mod tests {
         let deviations = Deviations::parse(REASONS).expect("reasons");
         let document = format!("# Before\n\n{BEGIN}\nold\n{END}\n\n# After\n");
         let written =
-            deviations.written(&document, &verdicts("a required fail\nc required pass\n")).expect("a document");
+            deviations.written(&document, &verdicts("a required fail\nb optimal optional_fail\nc required pass\n"));
+        let written = written.expect("a document");
         assert!(written.starts_with("# Before\n") && written.ends_with("# After\n") && !written.contains("old"));
         assert!(written.contains("\n| required | 1 | 2 |\n"), "{written}");
-        assert!(written.contains("\n| `a` | required | It cannot. |\n"), "{written}");
+        assert!(written.contains("\n| `a` (required), `b` (optimal) | It cannot. |\n"), "{written}");
         assert!(deviations.written("# Before\n", &verdicts("")).is_err());
     }
 }

@@ -36,6 +36,9 @@ pub fn conformance(clone: &Path, accept: bool) -> Result<(), String> {
     println!("{}", report(&run));
     if let Some(listed) = &listed {
         let difference = listed.compare(&run.verdicts);
+        if listed.commit != run.verdicts.commit {
+            println!("\nthe list is of the suite's commit {}, and this is {}", listed.commit, run.verdicts.commit);
+        }
         println!("{difference}");
         lost = difference.lost;
     }

@@ -6,7 +6,7 @@ use hotrod_edge::entry::Head;
 use hotrod_edge::epoch::Epoch;
 use hotrod_edge::fill::Fetched;
 use hotrod_edge::key::{CacheKey, Tenant};
-use hotrod_edge::ports::{Failure, Flights, InFlight, Snapshots, Written};
+use hotrod_edge::ports::{Failure, Flights, InFlight, Snapshots};
 use hotrod_edge::snapshot::{Held, Snapshot};
 use hotrod_edge::time::UnixMillis;
 use std::cell::{Cell, RefCell};
@@ -78,15 +78,13 @@ type Landing = Rc<RefCell<Option<Option<Fetched>>>>;
 pub struct FakeFlights {
     pub world: Rc<World>,
     pub(super) flights: RefCell<BTreeMap<CacheKey, (Epoch, UnixMillis, Landing)>>,
-    pub(super) written: RefCell<BTreeMap<CacheKey, Written>>,
+    pub(super) written: RefCell<BTreeMap<CacheKey, Head>>,
 }
 
 impl FakeFlights {
-    /// What was last written to Workers KV: when, and what, if it was taken.
-    pub fn written_so_far(&self) -> Vec<(String, u64, Option<String>)> {
-        let written = self.written.borrow();
-        let head = |written: &Written| written.head.as_ref().and_then(Head::encode);
-        written.iter().map(|(key, written)| (key.as_str().to_string(), written.at.0, head(written))).collect()
+    /// What was last written to Workers KV, as far as it took it.
+    pub fn written_so_far(&self) -> Vec<(String, Option<String>)> {
+        self.written.borrow().iter().map(|(key, head)| (key.as_str().to_string(), head.encode())).collect()
     }
 
     /// The keys that are being asked for, each with its position and since when.
@@ -127,13 +125,17 @@ impl Flights for FakeFlights {
         fetched
     }
 
-    fn written(&self, key: &CacheKey) -> Option<Written> {
+    fn written(&self, key: &CacheKey) -> Option<Head> {
         let written = self.written.borrow().get(key).cloned();
-        self.world.gates.saw(written.as_ref().map(|written| (written.at.0, written.head.is_some())));
+        self.world.gates.saw(written.as_ref().and_then(Head::encode));
         written
     }
 
-    fn write_down(&self, key: &CacheKey, written: Written) {
-        self.written.borrow_mut().insert(key.clone(), written);
+    fn write_down(&self, key: &CacheKey, written: Option<Head>) {
+        let mut all = self.written.borrow_mut();
+        match written {
+            Some(head) => _ = all.insert(key.clone(), head),
+            None => _ = all.remove(key),
+        }
     }
 }
