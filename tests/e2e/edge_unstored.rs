@@ -227,6 +227,7 @@ fn an_encoded_tile_is_stored_decoded_with_its_true_length() {
         edge.wait_until_kept(SALES_KEY, plain);
     }
     // An encoded error passes decoded too, and its length with it.
+    let edge = Edge::start();
     edge.purge(&json!({"mode": "hard", "all": true}));
     let error = Answer::bytes("text/html", gzip(b"<html>")).field("Content-Encoding", "gzip").status(500);
     edge.origin.answer(SALES, error);
