@@ -123,9 +123,12 @@ fn extremes() -> Vec<String> {
     values.map(str::to_string).to_vec()
 }
 
-/// The field in each way in which it can be sent with a value: alone, twice, and beside another.
+/// The field in each way in which it can be sent with a value: alone, twice, and beside another. Too long is long enough
+/// once.
 fn ways(name: &str, value: &str) -> Vec<Lines> {
-    vec![lines(&[(name, value)]), lines(&[(name, value), (name, value)]), lines(&[(name, value), (name, "a")])]
+    let ways = [lines(&[(name, value)]), lines(&[(name, value), (name, value)]), lines(&[(name, value), (name, "a")])];
+    let count = if value.len() < 1_000 { ways.len() } else { 1 };
+    ways.into_iter().take(count).collect()
 }
 
 /// What the origin says.
@@ -148,6 +151,7 @@ fn deployment(origin: &Origin) -> Rc<Location> {
     let body = Some(BODY.as_bytes().to_vec());
     world.origin.scripted.replace(Some(Scripted { status: 200, lines: origin.answer.clone(), body }));
     world.origin.not_modified.replace(origin.not_modified.clone());
+    world.origin.takes.set(1_000);
     Location::with(&world, TENANT, Some(rules()))
 }
 
@@ -181,7 +185,7 @@ fn judge(seen: &Seen, request: &Asking, origin: &Origin) {
     let text = seen.text();
     let fits = match seen.status {
         200 => text == BODY,
-        206 => !text.is_empty() && BODY.contains(&text) && seen.field("content-range").is_some(),
+        206 => seen.field("content-range").and_then(part) == Some(text.as_str()),
         304 => text.is_empty(),
         416 => text != BODY,
         431 => request.lines.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > 16_000,
@@ -223,6 +227,14 @@ fn check_requests(name: &str, values: &[String], beside: &[(&str, &str)]) {
     }
 }
 
+/// The part of the body that a Content-Range names.
+fn part(content_range: &str) -> Option<&'static str> {
+    let (place, length) = content_range.strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = place.split_once('-')?;
+    let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
+    (length == BODY.len().to_string()).then(|| BODY.get(first..=last))?
+}
+
 fn brief(lines: &Lines) -> String {
     let cut = |text: &str| text.chars().take(60).collect::<String>();
     lines.iter().map(|(name, value)| format!("{name}: {}", cut(value))).collect::<Vec<_>>().join(" | ")
@@ -251,7 +263,7 @@ fn no_targeted_field_that_is_no_dictionary_takes_no_store_away() {
         ["", ",", "\"", "=", "=1", ";", "-1", "1e99", "max-age=", "max-age=-", "Max-Age=60", "max-age=60,"];
     for name in ["cdn-cache-control", "hotrod-cdn-cache-control"] {
         for value in no_dictionary {
-            let origin = Origin::new(&[("cache-control", "no-store")], &lines(&[(name, value)]));
+            let origin = Origin::new(&[("cache-control", "no-store"), MODIFIED], &lines(&[(name, value)]));
             for route in ROUTES {
                 assert_eq!(kept(route, &[Asking::get(route)], &origin), None, "{route} with {name}: {value}");
             }

@@ -3,7 +3,8 @@
 //! A scenario is one behaviour: `claim` says it in a sentence, `id` names it, `steps` show it. A step may change
 //! the time, the origin or what is wrong with the world; send one request; and say what must be true of the
 //! answer. Whoever sends a request says how many requests reached the origin meanwhile (`origin`), or the
-//! scenario is refused, as is one with a word that does not exist.
+//! scenario is refused, as is one with a word that does not exist. Which clauses of RFC 9111 it shows stands under
+//! `shows`, and `rfc9111` makes a table of them.
 
 mod check;
 mod run;
