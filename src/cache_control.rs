@@ -254,7 +254,8 @@ mod tests {
         check("No-Store", ResponseDirectives { no_store: true, ..NONE });
         check("max-age=60,PRIVATE", ResponseDirectives { private: true, max_age: Some(60), ..NONE });
         check("no-cache=\"set-cookie, private\"", ResponseDirectives { no_cache: true, ..NONE });
-        check("ext=\"a\\\"b\", no-store", ResponseDirectives { no_store: true, ..NONE });
+        check("ext=\"a\\\"b\", public", ResponseDirectives { public: true, ..NONE });
+        check("ext=\"a\\\", public", ResponseDirectives { no_store: true, ..NONE });
         check("ext=\"a, private", ResponseDirectives { no_store: true, ..NONE });
         check("ext=\"\\\\\", private", ResponseDirectives { private: true, ..NONE });
         check("S-MaxAge=\"5\" , max-age=9", ResponseDirectives { s_maxage: Some(5), max_age: Some(9), ..NONE });

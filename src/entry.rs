@@ -294,6 +294,29 @@ mod tests {
         assert_eq!(head.encode(), None);
     }
 
+    #[test]
+    fn a_kept_field_is_found_by_its_name() {
+        let mut head = head();
+        head.headers.push(("content-language".into(), "de".into()));
+        assert_eq!(head.header("content-language"), Some("de"));
+        assert_eq!(head.header("content-type"), Some("application/json"));
+        assert_eq!(head.header("etag"), None);
+    }
+
+    #[track_caller]
+    fn check_conditions(etag: Option<&str>, last_modified: Option<&str>, expected: &[(&str, &str)]) {
+        let validators = Validators { etag: etag.map(String::from), last_modified: last_modified.map(String::from) };
+        assert_eq!(Head { validators, ..head() }.conditions(), expected);
+    }
+
+    #[test]
+    fn the_origin_is_asked_with_its_own_validators() {
+        check_conditions(None, None, &[]);
+        check_conditions(Some("\"a\""), None, &[("if-none-match", "\"a\"")]);
+        check_conditions(None, Some("x"), &[("if-modified-since", "x")]);
+        check_conditions(Some("\"a\""), Some("x"), &[("if-none-match", "\"a\""), ("if-modified-since", "x")]);
+    }
+
     fn rule(s_maxage: u32) -> Lifetimes {
         Lifetimes {
             s_maxage,

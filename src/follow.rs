@@ -114,3 +114,6 @@ pub fn stored_fields(mut fields: Vec<(String, String)>) -> Vec<(String, String)>
     fields.retain(|(name, _)| !of_one_answer.contains(&name.as_str()));
     fields
 }
+
+#[cfg(test)]
+mod tests;

@@ -272,6 +272,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_stale_by_its_own_age_or_by_a_soft_purge_is_renewed() {
+        for renewed in [Staleness::Invalidated, Staleness::Expired] {
+            assert!(renewed.is_renewed(), "{renewed:?}");
+        }
+        for other in [Staleness::PreviousPeriod, Staleness::Ledger, Staleness::Request] {
+            assert!(!other.is_renewed(), "{other:?}");
+        }
+    }
+
+    #[test]
     fn an_origin_has_windows_of_its_own() {
         check_asked(KNOWN, false, ASKS_NOTHING, 99_999, Reuse::Fresh { age: 99, ttl: 1 });
         check_asked(KNOWN, false, ASKS_NOTHING, 119_999, Reuse::WhileRenewed(stale(119, -19, Staleness::Expired)));

@@ -302,3 +302,6 @@ fn is_media_type(field: Option<&str>, expected: &str) -> bool {
     let essence = field.unwrap_or_default().split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case(expected)
 }
+
+#[cfg(test)]
+mod tests;

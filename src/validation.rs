@@ -57,7 +57,7 @@ fn one_form(value: &mut Value) {
     /// Up to this, a number of this kind and a whole one are the same (RFC 8259, section 6).
     const EXACT_AT_MOST: f64 = 9_007_199_254_740_991.0;
     match value {
-        Value::Number(number) if !number.is_i64() && !number.is_u64() => {
+        Value::Number(number) => {
             let whole = number.as_f64().filter(|number| number.abs() <= EXACT_AT_MOST);
             #[expect(clippy::cast_possible_truncation, reason = "it is within what is exact")]
             let whole = whole.map(|number| (number, number as i64));
@@ -69,7 +69,7 @@ fn one_form(value: &mut Value) {
         }
         Value::Array(items) => items.iter_mut().for_each(one_form),
         Value::Object(members) => members.values_mut().for_each(one_form),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
     }
 }
 

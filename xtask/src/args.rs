@@ -14,7 +14,9 @@ usage: cargo xtask <task>
   check                 the fast part of the tests: formatting, lints, docs, native tests
   test [--long]         everything: setup, check, build, wasm size, end-to-end tests on workerd;
                         with --long, more cases of each, and the mutants
-  mutants               make the mistakes of tests/mutants.toml, each of which the explorer must find
+  mutants [--policy]    make the mistakes of tests/mutants.toml, each of which the explorer must find;
+                        with --policy, those of cargo-mutants in the modules that decide, for their unit tests:
+                        all but the ones that tests/mutants-policy.toml explains must be noticed; an hour or less
   fuzz [<target> ...] [--minutes <n>]
                         run libFuzzer on each target of fuzz/, or on those named, for 10 minutes each
   dev [--port <n>] [--origin-port <n>] [--access open|session]
@@ -49,7 +51,10 @@ pub enum Task {
         long: bool,
     },
     /// Mistakes that must be found.
-    Mutants,
+    Mutants {
+        /// Those of cargo-mutants in the modules that decide, by their unit tests; else the listed ones, by the explorer.
+        policy: bool,
+    },
     /// Run the fuzzer.
     Fuzz(Fuzz),
     /// Run the origin and the Worker.
@@ -154,7 +159,7 @@ pub fn parse(args: &[String]) -> Result<Task, String> {
         "setup" => plain(Task::Setup),
         "build" => parse_switch("--deployed", flags).map(|deployed| Task::Build { deployed }),
         "check" => plain(Task::Check),
-        "mutants" => plain(Task::Mutants),
+        "mutants" => parse_switch("--policy", flags).map(|policy| Task::Mutants { policy }),
         "test" => parse_switch("--long", flags).map(|long| Task::Test { long }),
         "fuzz" => parse_fuzz(flags),
         "dev" => parse_dev(flags),
@@ -310,7 +315,8 @@ mod tests {
         check("build", Ok(Task::Build { deployed: false }));
         check("build --deployed", Ok(Task::Build { deployed: true }));
         check("check", Ok(Task::Check));
-        check("mutants", Ok(Task::Mutants));
+        check("mutants", Ok(Task::Mutants { policy: false }));
+        check("mutants --policy", Ok(Task::Mutants { policy: true }));
         check("test", Ok(Task::Test { long: false }));
         check("test --long", Ok(Task::Test { long: true }));
         check("--help", Ok(Task::Help));

@@ -19,6 +19,7 @@ mod lab;
 mod lock;
 mod mutants;
 mod node;
+mod policy;
 mod project;
 mod run;
 mod setup;
@@ -75,7 +76,8 @@ fn perform(task: &Task) -> Outcome {
             if deployed { Ok(()) } else { build::build_follow(&project, &ready) }
         }
         Task::Check => steps::check(&project),
-        Task::Mutants => mutants::mutants(&project),
+        Task::Mutants { policy: false } => mutants::mutants(&project),
+        Task::Mutants { policy: true } => policy::policy(&project),
         Task::Test { long } => steps::test(&project, long),
         Task::Dev(options) => dev::dev(&project, options),
         Task::Lab(options) => lab::lab(&project, options),

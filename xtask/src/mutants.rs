@@ -107,7 +107,7 @@ fn mutated(text: &str, find: &str, replace: &str) -> Result<String, usize> {
 }
 
 /// Makes `to` hold what `from` does. A file that is the same already stays as old as it is, so that cargo builds little.
-fn copy(from: &Path, to: &Path) -> Outcome {
+pub fn copy(from: &Path, to: &Path) -> Outcome {
     fs::create_dir_all(to).doing("create", to)?;
     for entry in fs::read_dir(from).doing("read", from)? {
         let name = entry.doing("read", from)?.file_name();

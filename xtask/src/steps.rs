@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::build::{build, build_follow};
 use crate::failure::{Failure, Outcome};
 use crate::mutants::mutants;
+use crate::policy::policy;
 use crate::project::Project;
 use crate::run::{command, path_with, say, shown};
 use crate::setup::{Ready, setup};
@@ -28,6 +29,8 @@ enum Work {
     Budget,
     /// Make mistakes that the explorer must find.
     Mutants,
+    /// Make mistakes that the unit tests of the modules that decide must notice.
+    Policy,
     /// Run cargo with these arguments.
     Cargo(&'static [&'static str]),
     /// Run cargo with these arguments, and then list every clause of RFC 9111 and what became of it.
@@ -67,7 +70,8 @@ const AFTER: &[Step] = &[
 ];
 
 /// What `test --long` does after that.
-const LONG: &[Step] = &[Step { name: "mutants", work: Work::Mutants }];
+const LONG: &[Step] =
+    &[Step { name: "mutants", work: Work::Mutants }, Step { name: "mutants of the policy", work: Work::Policy }];
 
 /// Runs the fast part.
 pub fn check(project: &Project) -> Outcome {
@@ -138,6 +142,7 @@ fn perform(project: &Project, work: &Work, long: bool, found: &mut Found) -> Out
             size.judge()?;
         }
         Work::Mutants => mutants(project)?,
+        Work::Policy => policy(project)?,
         Work::Clauses(args) => {
             verdicts::forget_clauses(project)?;
             let tested = cargo(project, args, long, None);

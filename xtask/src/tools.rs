@@ -1,4 +1,4 @@
-//! The two programs that are built from source once per user and version: worker-build and the wasm-bindgen CLI.
+//! The programs that are built from source once per user and version: worker-build, the wasm-bindgen CLI and cargo-mutants.
 //!
 //! Each lives in a folder of the cache named after tool and version. It is installed under a temporary name and renamed when it is
 //! complete, so a folder that is there is whole. What cargo compiled before an interruption is kept for the next run.
@@ -14,6 +14,9 @@ use crate::run::{Long, command, output, say};
 
 /// Goes with the version of the `worker` crate in Cargo.toml.
 pub const WORKER_BUILD_VERSION: &str = "0.8.7";
+
+/// Makes mistakes in the sources; one version makes the same ones each time.
+const CARGO_MUTANTS_VERSION: &str = "27.1.0";
 
 /// A program to be installed with `cargo install`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +50,16 @@ impl Tool {
             program: "wasm-bindgen",
             note: "once per user and version, about 2 min on 2 cores",
         })
+    }
+
+    /// cargo-mutants, for whoever runs the slow tests.
+    pub fn cargo_mutants() -> Self {
+        Self {
+            package: "cargo-mutants",
+            version: CARGO_MUTANTS_VERSION.to_owned(),
+            program: "cargo-mutants",
+            note: "once per user and version, about 3 min on 2 cores",
+        }
     }
 
     /// Where the program is, or will be.
@@ -85,7 +98,7 @@ impl Tool {
                 .args(locked)
                 .arg(format!("{}@{}", self.package, self.version))
                 .env("CARGO_TARGET_DIR", &target)
-                // Optimising takes most of the time, and neither program is what a build waits for.
+                // Optimising takes most of the time, and no program of these is what a build waits for.
                 .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
                 .env("CARGO_PROFILE_RELEASE_LTO", "off")
                 .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
