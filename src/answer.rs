@@ -189,8 +189,7 @@ impl<B> Made<B> {
         let if_range = asked.if_range.as_deref();
         let applies =
             range::applies(if_range, value(field::ETAG), value(field::LAST_MODIFIED), value(field::DATE), now);
-        // Bytes of what was encoded for the way are others than those in store.
-        let has_parts = status == 200 && applies && value(field::CONTENT_ENCODING).is_none();
+        let has_parts = status == 200 && applies;
         if let (Some(range), Body::Bytes(bytes), true) = (&asked.range, &body, has_parts) {
             match range::select(range, bytes.len()) {
                 Selection::Whole => {}
@@ -207,7 +206,7 @@ impl<B> Made<B> {
                 }
             }
         }
-        if let Some(length) = length.filter(|_| value(field::CONTENT_ENCODING).is_none()) {
+        if let Some(length) = length {
             set(&mut fields, field::CONTENT_LENGTH, length.to_string());
         }
         let empty = asked.head || matches!(status, 204 | 205);

@@ -41,14 +41,17 @@ impl ResponseDirectives {
     #[must_use]
     pub fn parse(value: &str) -> Self {
         let mut read = Self::default();
-        // A quote that never ends may hide anything.
-        read.no_store = !for_each_directive(value, |name, argument| {
+        let whole = for_each_directive(value, |name, argument| {
             if let Some(seconds) = read.seconds(name) {
                 *seconds = Some(least(*seconds, argument.unwrap_or_default()));
             } else if let Some(flag) = read.flag(name) {
                 *flag = true;
             }
-        }) || read.no_store;
+        });
+        if !whole {
+            // A quote that never ends may hide anything.
+            (read.no_store, read.must_understand) = (true, false);
+        }
         read
     }
 

@@ -115,7 +115,9 @@ pub async fn fill<P: Ports>(
     let needed = newer_than.map_or(position, |newer| newer.max(position));
     let name = question.flight();
     if let Some(flight) = joinable(ports, &name, needed) {
-        return match within(ports, FOLLOWED_MS, ports.flights().landed(flight.handle)).await.flatten() {
+        let landed = within(ports, FOLLOWED_MS, ports.flights().landed(flight.handle)).await.flatten();
+        // RFC 9111, section 5.2.2.4: what must be validated before each use answers the one who asked alone.
+        return match landed.filter(|fetched| fetched.head.ttl(&stored.lifetimes, ports.now()) > 0) {
             Some(fetched) => Filled::Joined(fetched),
             None => ask(ports, question, stored, epoch, known).await,
         };
@@ -177,7 +179,7 @@ async fn put_to_origin<P: Ports>(
 ) -> Result<Answered<P>, Failure> {
     let requested_at = ports.now();
     let fields = fill_fields(ports.config(), question, stored.shape(), conditions, ports.request_id());
-    let response = ports.origin().fetch(&question.url, &fields).await?;
+    let response = ports.origin().fetch(&question.url, &fields, stored.shape().is_none()).await?;
     match no_answer(&response) {
         Some(failure) => Err(failure),
         None => Ok((response, Exchange { requested_at, received_at: ports.now() })),

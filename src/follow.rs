@@ -99,12 +99,7 @@ pub fn passed_fields<R: Response>(response: &R) -> Vec<(String, String)> {
     let ends_here = |name: &str| {
         field::HOP_BY_HOP.contains(&name) || named.iter().any(|other| other == name) || own.contains(&name)
     };
-    let mut fields: Vec<_> = response.fields().into_iter().filter(|(name, _)| !ends_here(name)).collect();
-    // The runtime decodes what it knows to decode, and then the length is that of something else.
-    if fields.iter().any(|(name, _)| name == field::CONTENT_ENCODING) {
-        fields.retain(|(name, _)| name != field::CONTENT_LENGTH);
-    }
-    fields
+    response.fields().into_iter().filter(|(name, _)| !ends_here(name)).collect()
 }
 
 /// What is kept of them (RFC 9111, section 3.1): not what tells of this one answer alone.

@@ -231,7 +231,9 @@ async fn from_store<P: Ports>(
         None => None,
     };
     let mut served = if let Some(mut served) = hit {
-        let judge = lookup.judge.filter(|_| renewable && !wants.only_if_cached);
+        // Nothing is asked for, or stored, on account of a request that says so.
+        let is_final = wants.only_if_cached || follows && wants.no_store;
+        let judge = lookup.judge.filter(|_| renewable && !is_final);
         served.after.renewal = judge.map(|judge| Renewal { question, snapshot: judge.snapshot });
         served
     } else if is_delisted {

@@ -277,11 +277,12 @@ pub trait Origin {
     type Request;
     /// What it answers.
     type Response: Response<Body = Self::Body>;
-    /// Asks by GET, with these header fields and no others of ours. Follows no redirect, asks no cache.
+    /// Asks by GET, with these header fields and no others of ours. Follows no redirect, asks no cache. The body comes
+    /// `as_encoded` (RFC 9110, section 8.4), or else decoded.
     ///
     /// # Errors
     /// There was no answer.
-    async fn fetch(&self, url: &str, fields: &[Field]) -> Result<Self::Response, Failure>;
+    async fn fetch(&self, url: &str, fields: &[Field], as_encoded: bool) -> Result<Self::Response, Failure>;
     /// Sends the client's request on as it stands, body and upgrade included, but for the edits.
     ///
     /// # Errors

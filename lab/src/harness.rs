@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -99,6 +100,8 @@ pub struct Edge {
     pub cache: CacheStore,
     /// What the Worker sees of it: faults and operations.
     pub cache_face: CacheFace,
+    /// When the last purge was confirmed whose end was waited for.
+    pub(crate) purged_at: Mutex<Option<Instant>>,
 }
 
 /// How an edge differs from the ordinary one.
@@ -214,7 +217,15 @@ impl Options {
             compatibility_flags,
             workers: vec![config],
         };
-        let edge = Edge { workerd: Workerd::start(&deployment), origin, kv, kv_face, cache, cache_face };
+        let edge = Edge {
+            workerd: Workerd::start(&deployment),
+            origin,
+            kv,
+            kv_face,
+            cache,
+            cache_face,
+            purged_at: Mutex::new(None),
+        };
         for tenant in self.lists {
             edge.list(tenant, true);
         }

@@ -186,12 +186,6 @@ fn an_answer_comes_whole_less_what_ends_here() {
 }
 
 #[test]
-fn the_length_of_what_was_encoded_is_not_passed_on() {
-    let answer = get(&[("content-encoding", "gzip"), ("content-length", "3"), ("x", "1")]);
-    assert_eq!(passed_fields(&answer), owned(&[("content-encoding", "gzip"), ("x", "1")]));
-}
-
-#[test]
 fn what_tells_of_one_answer_is_not_kept() {
     let fields = [("age", "1"), ("x", "1"), ("cache-status", "c"), ("set-cookie", "a=b"), ("x-request-id", "r")];
     assert_eq!(stored_fields(owned(&fields)), owned(&[("x", "1")]));

@@ -17,6 +17,7 @@ pub use parse::{RuleError, load};
 pub use table::*;
 
 mod generated {
+    #![allow(unused_imports, reason = "rules of another kind have no need of some")]
     use super::table::{
         Accepts, Auth, Bounds, Calendar, Class, DecidedBy, Disposition, Effect, Event, Lifetimes, Parameter, Policy,
         Requirement, Role, Route, Rules, Scalar, Segment, Shape, Stored, Touches, WithoutLedger,

@@ -147,7 +147,8 @@ pub fn edited(original: &Headers, edits: &Edits) -> Result<Headers, JsValue> {
 
 /// A response that the edge made.
 pub fn made(made: Made<Unread>) -> Result<Response, JsValue> {
-    let init = ResponseInit::new();
+    // What is encoded is so already.
+    let init: ResponseInit = object(&[("encodeBody", "manual".into())]).unchecked_into();
     init.set_status(made.status);
     init.set_headers_headers(&headers(&made.fields)?);
     match made.body {

@@ -6,7 +6,7 @@ use crate::ports::{self, Edits, Failure, Field, Origin, Read};
 use alloc::string::String;
 use alloc::vec::Vec;
 use wasm_bindgen::{JsCast as _, JsValue};
-use worker::js_sys;
+use worker::js_sys::{self, Reflect};
 use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::{Headers, RequestCache, RequestInit, RequestRedirect, Response, WorkerGlobalScope};
 
@@ -81,9 +81,14 @@ impl Origin for FetchOrigin {
     type Request = Incoming;
     type Response = Fetched;
 
-    async fn fetch(&self, url: &str, fields: &[Field]) -> Result<Fetched, Failure> {
+    async fn fetch(&self, url: &str, fields: &[Field], as_encoded: bool) -> Result<Fetched, Failure> {
         let headers = headers(fields).map_err(failure)?;
-        fetch(url, &init("GET", &headers)).await.map_err(failure)
+        let init = init("GET", &headers);
+        if as_encoded {
+            // Setting a member of a plain object throws nothing.
+            _ = Reflect::set(&init, &"encodeResponseBody".into(), &"manual".into());
+        }
+        fetch(url, &init).await.map_err(failure)
     }
 
     async fn forward(&self, request: Incoming, url: &str, edits: &Edits) -> Result<Fetched, Failure> {

@@ -132,7 +132,7 @@ impl Origin for FakeOrigin {
     type Request = Asking;
     type Response = FakeResponse;
 
-    async fn fetch(&self, url: &str, fields: &[Field]) -> Result<FakeResponse, Failure> {
+    async fn fetch(&self, url: &str, fields: &[Field], _as_encoded: bool) -> Result<FakeResponse, Failure> {
         let lines = fields.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
         let content = Content::Whole(Vec::new());
         self.answer(Asked { method: "GET".to_string(), url: url.to_string(), lines, content }).await
