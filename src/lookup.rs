@@ -8,7 +8,7 @@ use crate::epoch::{Covered, Epoch, Standing};
 use crate::fill::Question;
 use crate::follow::Inbound;
 use crate::key::{CacheKey, Tenant};
-use crate::ports::{Incident, Ports, Tier as _, TierName};
+use crate::ports::{Flights as _, Incident, Ports, Tier as _, TierName};
 use crate::reuse::{Knowledge, Reuse, Stale, reuse};
 use crate::rules::{Route, Seconds, Stored};
 use crate::snapshot::{Bounds, Judge, URGED_MS, judge, renew};
@@ -210,7 +210,14 @@ pub async fn get<P: Ports>(
 ) -> Option<(TierName, StoredResponse<P::Body>)> {
     let tier = tier?;
     match tier.get(key).await {
-        Ok(stored) => stored.map(|stored| (tier.name(), stored)),
+        Ok(Some(stored)) => Some((tier.name(), stored)),
+        Ok(None) => {
+            if tier.name() == TierName::Kv {
+                // Whatever was written there is gone, or not yet to be seen.
+                ports.flights().write_down(key, None);
+            }
+            None
+        }
         Err(failure) => {
             ports.record(Incident::Get(tier.name()), &failure);
             None

@@ -125,6 +125,16 @@ fn a_shorter_life_is_written() {
 }
 
 #[test]
+fn what_kv_has_lost_is_written_again() {
+    let shop = Shop::new();
+    shop.world.pass(10_000);
+    shop.location.edge.clear();
+    shop.world.kv.clear();
+    assert_eq!(get(&shop.location, OPS).origin_requests, 1);
+    assert!(shop.in_kv().is_some());
+}
+
+#[test]
 fn what_kv_did_not_take_is_written_at_the_next_chance() {
     let shop = Shop::new();
     shop.world.pass(2_000);
