@@ -225,7 +225,8 @@ pub fn emit(audience: Audience, rule: &Lifetimes, freshness_lifetime: Seconds) -
 
 #[cfg(test)]
 mod tests {
-    use super::{RequestDirectives, ResponseDirectives};
+    use super::{Audience, RequestDirectives, ResponseDirectives, emit};
+    use crate::rules::{Bounds, Calendar, Lifetimes, WithoutLedger};
 
     const NONE: ResponseDirectives = ResponseDirectives {
         no_store: false,
@@ -334,6 +335,31 @@ mod tests {
         ] {
             check_targeted(value, None);
         }
+    }
+
+    /// Of a class with 300 s at the edge and 30 s in the browser.
+    #[track_caller]
+    fn check_emitted(audience: Audience, freshness_lifetime: u32, expected: &str) {
+        let rule = Lifetimes {
+            s_maxage: 300,
+            max_age: 30,
+            stale_while_revalidate: 60,
+            stale_if_error: 60,
+            soft_window: 0,
+            calendar: Calendar::None,
+            without_ledger: WithoutLedger::Forward,
+            snapshot: Bounds { isolate: 1, bound: 5, behind: None },
+        };
+        assert_eq!(emit(audience, &rule, freshness_lifetime), expected);
+    }
+
+    #[test]
+    fn nobody_is_told_to_keep_it_for_longer_than_it_is_fresh() {
+        check_emitted(Audience::Public, 600, "public, max-age=30, s-maxage=300");
+        check_emitted(Audience::Public, 60, "public, max-age=30, s-maxage=60");
+        check_emitted(Audience::Public, 10, "public, max-age=10, s-maxage=10");
+        check_emitted(Audience::Private, 60, "private, max-age=30");
+        check_emitted(Audience::Private, 10, "private, max-age=10");
     }
 
     const ASKS_NOTHING: RequestDirectives = RequestDirectives {

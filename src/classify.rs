@@ -241,3 +241,6 @@ fn read_query(known: &[Parameter], dropped: &[Text], query: &str) -> Result<(Nom
     }
     Ok((nominated, nocache))
 }
+
+#[cfg(test)]
+mod tests;

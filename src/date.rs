@@ -178,6 +178,7 @@ mod tests {
             "Sun, 06 Nov 1994 08:49:37 GMT GMT",
             "Xxx, 06 Nov 1994 08:49:37 GMT",
             "Sun, 06 Xxx 1994 08:49:37 GMT",
+            "Xxxday, 06-Nov-94 08:49:37 GMT",
             "Sunday, 06-Nov-94-1 08:49:37 GMT",
             "Sunday, 06-Nov-94 08:49:37 UTC",
             "Sunday, 06 Nov 1994 08:49:37 GMT",

@@ -27,6 +27,8 @@ pub struct Tool {
     pub version: String,
     /// The program that is used of it.
     pub program: &'static str,
+    /// How it is asked for its version.
+    pub asked: &'static [&'static str],
     /// How long it takes, for whoever waits.
     pub note: &'static str,
 }
@@ -38,6 +40,7 @@ impl Tool {
             package: "worker-build",
             version: WORKER_BUILD_VERSION.to_owned(),
             program: "worker-build",
+            asked: &["--version"],
             note: "once per user and version, about 2 min 30 s on 2 cores",
         }
     }
@@ -48,6 +51,7 @@ impl Tool {
             package: "wasm-bindgen-cli",
             version: project.locked_version("wasm-bindgen")?,
             program: "wasm-bindgen",
+            asked: &["--version"],
             note: "once per user and version, about 2 min on 2 cores",
         })
     }
@@ -58,6 +62,8 @@ impl Tool {
             package: "cargo-mutants",
             version: CARGO_MUTANTS_VERSION.to_owned(),
             program: "cargo-mutants",
+            // It is a subcommand of cargo, which repeats the name.
+            asked: &["mutants", "--version"],
             note: "once per user and version, about 3 min on 2 cores",
         }
     }
@@ -75,7 +81,7 @@ impl Tool {
     pub fn present(&self, cache: &Path) -> bool {
         let path = self.path(cache);
         path.is_file()
-            && output(command(&path, cache).arg("--version")).is_some_and(|text| names_version(&text, &self.version))
+            && output(command(&path, cache).args(self.asked)).is_some_and(|text| names_version(&text, &self.version))
     }
 
     /// Installs the program. The caller holds the cache's lock.
