@@ -9,7 +9,7 @@
 //!    [`freshness`](mod@freshness) and its [`epoch`];
 //! 5. a fill asks the origin ([`forwarding`]) and [`storing`] says whether its answer is kept;
 //! 6. [`answer`] states [`cache_control`], [`cache_status`] and a [`validation`] tag;
-//! 7. what nobody waits for is data, and [`pipeline::finish`] does it after the answer.
+//! 7. what nobody waits for is data, and [`after::finish`] does it after the answer.
 //!
 //! Policy is pure: it reads no clock and does no I/O, and without `std` it cannot. Only `shell` names the
 //! Workers runtime.
