@@ -42,8 +42,6 @@ pub struct Question {
     pub url: String,
     /// What the client's request says, on a route that follows its origin.
     pub inbound: Option<Rc<Inbound>>,
-    /// Through which CDNs it came (RFC 8586), on such a route.
-    pub cdn_loop: Option<String>,
 }
 
 impl Question {
@@ -53,7 +51,7 @@ impl Question {
         let Admitted { tenant, role, .. } = admitted;
         let key = CacheKey::new(tenant, &selected.key, role.as_deref());
         let route = selected.route.name.clone();
-        Self { tenant: tenant.clone(), role: role.clone(), route, key, url, inbound: None, cdn_loop: None }
+        Self { tenant: tenant.clone(), role: role.clone(), route, key, url, inbound: None }
     }
 
     /// By which it is known while it is under way: requests that would ask in other words do not share it.

@@ -187,11 +187,8 @@ async fn from_store<P: Ports>(
     let mut question = Question::new(admitted, selected, url);
     question.inbound = Inbound::of(request, selected.stored);
     let follows = question.inbound.is_some();
-    if follows {
-        if is_too_long(request) {
-            return Err(too_long());
-        }
-        question.cdn_loop = request.header(field::CDN_LOOP);
+    if follows && is_too_long(request) {
+        return Err(too_long());
     }
     let reader = Reader { ports, selected, asked: Asked::of(request, follows) };
     let wants = match &question.inbound {
