@@ -221,7 +221,8 @@ async fn taken<P: Ports>(
         return unstored(Body::Bytes(bytes.into()), Refusal::TooManyGroups);
     };
     let body = Described { status, etag, digest: digest(&bytes), length: bytes.len(), marks };
-    let head = head(question, epoch, storable, received.validators, body, kept, exchange);
+    let validators = received.own_validators(stored.shape().is_some(), exchange);
+    let head = head(question, epoch, storable, validators, body, kept, exchange);
     match head.encode() {
         Some(encoded) => Filled::Stored(Fetched { head, encoded, bytes: bytes.into() }, status),
         None => unstored(Body::Bytes(bytes.into()), Refusal::HeadTooLarge),
@@ -244,9 +245,20 @@ async fn freshened<P: Ports>(
     before.validators.are_selected_by(&answered).then_some(())?;
     let Ok(Read::Whole(bytes)) = ports.origin().read(body, BODY_GREATEST_LENGTH).await else { return None };
     (bytes.len() == before.length && digest(&bytes) == before.digest).then_some(())?;
-    let (kept, _) = fields(stored.shape(), response, exchange);
-    let mut headers = before.headers.clone();
+    // What another build stored is judged by the rules of this one.
+    let etag = match stored.shape().map(|shape| may_store_body(shape, &bytes)) {
+        Some(Storing::Store(etag)) => etag,
+        Some(Storing::Refuse(_)) => return None,
+        None => answered.etag.clone().unwrap_or(before.etag),
+    };
+    let (kept, mut passed) = fields(stored.shape(), response, exchange);
+    let mut headers = before.headers;
+    if let Some(shape) = stored.shape() {
+        headers.retain(|(name, _)| shape.response_fields.iter().any(|listed| listed == name));
+    }
     freshen(&mut headers, kept);
+    // That is for this client alone, and it keeps what was stored from being stored again.
+    passed.retain(|(name, _)| name == field::SET_COOKIE);
     let mut received = received(question, before.status, |name| {
         let of_this_answer = [field::AGE, field::DATE, field::SET_COOKIE].contains(&name);
         let kept = || headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone());
@@ -259,7 +271,8 @@ async fn freshened<P: Ports>(
         last_modified: answered.last_modified.or(before.validators.last_modified),
     };
     let unstored = |refusal| {
-        let (fields, body) = (headers.clone(), Body::Bytes(bytes.clone().into()));
+        let fields = headers.iter().chain(&passed).cloned().collect();
+        let body = Body::Bytes(bytes.clone().into());
         let (status, received_at) = (before.status, exchange.received_at);
         Some(Filled::Unstored(Unstored { status, fields, body, refusal, received_at }))
     };
@@ -274,12 +287,9 @@ async fn freshened<P: Ports>(
             None => return unstored(Refusal::TooManyGroups),
         },
     };
-    let etag = match (&received.validators.etag, stored.shape()) {
-        (Some(etag), None) => etag.clone(),
-        _ => before.etag,
-    };
     let body = Described { status: before.status, etag, digest: before.digest, length: before.length, marks };
-    let head = head(question, epoch, storable, received.validators, body, headers.clone(), exchange);
+    let validators = received.own_validators(stored.shape().is_some(), exchange);
+    let head = head(question, epoch, storable, validators, body, headers.clone(), exchange);
     match head.encode() {
         Some(encoded) => Some(Filled::Stored(Fetched { head, encoded, bytes: bytes.into() }, response.status())),
         None => unstored(Refusal::HeadTooLarge),
