@@ -155,7 +155,9 @@ async fn ask<P: Ports>(
     if response.status() != 304 || !is_conditional {
         return taken(ports, question, stored, epoch, response, exchange).await;
     }
-    if let Some(known) = known.take()
+    let answered = validators(|name| response.header(name));
+    let is_about = |known: &Known<P::Body>| known.head().validators.are_selected_by(&answered);
+    if let Some(known) = known.take_if(|known| is_about(known))
         && let Some(filled) = freshened(ports, question, stored, epoch, known, &response, exchange).await
     {
         return filled;
@@ -230,7 +232,7 @@ async fn taken<P: Ports>(
 }
 
 /// What becomes of a 304: the stored response with its fields (RFC 9111, section 4.3.4), at the position that was read
-/// before it was asked for. Nothing, if it is not about what is stored.
+/// before it was asked for. Nothing, if that is not whole any more, or not allowed by the rules of this build.
 async fn freshened<P: Ports>(
     ports: &P,
     question: &Question,
@@ -242,7 +244,6 @@ async fn freshened<P: Ports>(
 ) -> Option<Filled<P::Body>> {
     let StoredResponse { head: before, body } = known.usable.stored;
     let answered = validators(|name| response.header(name));
-    before.validators.are_selected_by(&answered).then_some(())?;
     let Ok(Read::Whole(bytes)) = ports.origin().read(body, BODY_GREATEST_LENGTH).await else { return None };
     (bytes.len() == before.length && digest(&bytes) == before.digest).then_some(())?;
     // What another build stored is judged by the rules of this one.
