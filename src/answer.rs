@@ -206,8 +206,11 @@ impl<B> Made<B> {
                 }
             }
         }
-        if let Some(length) = length {
-            set(&mut fields, field::CONTENT_LENGTH, length.to_string());
+        // RFC 9110, section 8.6: a 204 has none.
+        match length {
+            _ if status == 204 => fields.retain(|(name, _)| name != field::CONTENT_LENGTH),
+            Some(length) => set(&mut fields, field::CONTENT_LENGTH, length.to_string()),
+            None => {}
         }
         let empty = asked.head || matches!(status, 204 | 205);
         Self { status, fields: texts(fields), body: if empty { Body::Empty } else { body } }

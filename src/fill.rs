@@ -42,8 +42,6 @@ pub struct Question {
     pub url: String,
     /// What the client's request says, on a route that follows its origin.
     pub inbound: Option<Rc<Inbound>>,
-    /// Through which CDNs it came (RFC 8586), on such a route.
-    pub cdn_loop: Option<String>,
 }
 
 impl Question {
@@ -53,7 +51,7 @@ impl Question {
         let Admitted { tenant, role, .. } = admitted;
         let key = CacheKey::new(tenant, &selected.key, role.as_deref());
         let route = selected.route.name.clone();
-        Self { tenant: tenant.clone(), role: role.clone(), route, key, url, inbound: None, cdn_loop: None }
+        Self { tenant: tenant.clone(), role: role.clone(), route, key, url, inbound: None }
     }
 
     /// By which it is known while it is under way: requests that would ask in other words do not share it.
@@ -157,7 +155,9 @@ async fn ask<P: Ports>(
     if response.status() != 304 || !is_conditional {
         return taken(ports, question, stored, epoch, response, exchange).await;
     }
-    if let Some(known) = known.take()
+    let answered = validators(|name| response.header(name));
+    let is_about = |known: &Known<P::Body>| known.head().validators.are_selected_by(&answered);
+    if let Some(known) = known.take_if(|known| is_about(known))
         && let Some(filled) = freshened(ports, question, stored, epoch, known, &response, exchange).await
     {
         return filled;
@@ -223,7 +223,8 @@ async fn taken<P: Ports>(
         return unstored(Body::Bytes(bytes.into()), Refusal::TooManyGroups);
     };
     let body = Described { status, etag, digest: digest(&bytes), length: bytes.len(), marks };
-    let head = head(question, epoch, storable, received.validators, body, kept, exchange);
+    let validators = received.own_validators(stored.shape().is_some(), exchange);
+    let head = head(question, epoch, storable, validators, body, kept, exchange);
     match head.encode() {
         Some(encoded) => Filled::Stored(Fetched { head, encoded, bytes: bytes.into() }, status),
         None => unstored(Body::Bytes(bytes.into()), Refusal::HeadTooLarge),
@@ -231,7 +232,7 @@ async fn taken<P: Ports>(
 }
 
 /// What becomes of a 304: the stored response with its fields (RFC 9111, section 4.3.4), at the position that was read
-/// before it was asked for. Nothing, if it is not about what is stored.
+/// before it was asked for. Nothing, if that is not whole any more, or not allowed by the rules of this build.
 async fn freshened<P: Ports>(
     ports: &P,
     question: &Question,
@@ -243,12 +244,22 @@ async fn freshened<P: Ports>(
 ) -> Option<Filled<P::Body>> {
     let StoredResponse { head: before, body } = known.usable.stored;
     let answered = validators(|name| response.header(name));
-    before.validators.are_selected_by(&answered).then_some(())?;
     let Ok(Read::Whole(bytes)) = ports.origin().read(body, BODY_GREATEST_LENGTH).await else { return None };
     (bytes.len() == before.length && digest(&bytes) == before.digest).then_some(())?;
-    let (kept, _) = fields(stored.shape(), response, exchange);
-    let mut headers = before.headers.clone();
+    // What another build stored is judged by the rules of this one.
+    let etag = match stored.shape().map(|shape| may_store_body(shape, &bytes)) {
+        Some(Storing::Store(etag)) => etag,
+        Some(Storing::Refuse(_)) => return None,
+        None => answered.etag.clone().unwrap_or(before.etag),
+    };
+    let (kept, mut passed) = fields(stored.shape(), response, exchange);
+    let mut headers = before.headers;
+    if let Some(shape) = stored.shape() {
+        headers.retain(|(name, _)| shape.response_fields.iter().any(|listed| listed == name));
+    }
     freshen(&mut headers, kept);
+    // That is for this client alone, and it keeps what was stored from being stored again.
+    passed.retain(|(name, _)| name == field::SET_COOKIE);
     let mut received = received(question, before.status, |name| {
         let of_this_answer = [field::AGE, field::DATE, field::SET_COOKIE].contains(&name);
         let kept = || headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone());
@@ -261,7 +272,8 @@ async fn freshened<P: Ports>(
         last_modified: answered.last_modified.or(before.validators.last_modified),
     };
     let unstored = |refusal| {
-        let (fields, body) = (headers.clone(), Body::Bytes(bytes.clone().into()));
+        let fields = headers.iter().chain(&passed).cloned().collect();
+        let body = Body::Bytes(bytes.clone().into());
         let (status, received_at) = (before.status, exchange.received_at);
         Some(Filled::Unstored(Unstored { status, fields, body, refusal, received_at }))
     };
@@ -276,12 +288,9 @@ async fn freshened<P: Ports>(
             None => return unstored(Refusal::TooManyGroups),
         },
     };
-    let etag = match (&received.validators.etag, stored.shape()) {
-        (Some(etag), None) => etag.clone(),
-        _ => before.etag,
-    };
     let body = Described { status: before.status, etag, digest: before.digest, length: before.length, marks };
-    let head = head(question, epoch, storable, received.validators, body, headers.clone(), exchange);
+    let validators = received.own_validators(stored.shape().is_some(), exchange);
+    let head = head(question, epoch, storable, validators, body, headers.clone(), exchange);
     match head.encode() {
         Some(encoded) => Some(Filled::Stored(Fetched { head, encoded, bytes: bytes.into() }, response.status())),
         None => unstored(Refusal::HeadTooLarge),

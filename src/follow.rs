@@ -40,7 +40,9 @@ impl Inbound {
             field::RANGE,
             field::IF_RANGE,
         ];
-        let goes_on = |name: &String| !is_dropped(name, &named) && !answered_here.contains(&name.as_str());
+        // The edge adds itself to CDN-Loop, and what stood there before goes on.
+        let is_passed = |name: &String| name == field::CDN_LOOP || !is_dropped(name, &named);
+        let goes_on = |name: &String| is_passed(name) && !answered_here.contains(&name.as_str());
         let passed = request.header_names().into_iter().filter(goes_on);
         let fields = passed.filter_map(|name| Some((request.header(&name)?, name)));
         let fields = fields.map(|(value, name)| (Text::Owned(name), value)).collect();

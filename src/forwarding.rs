@@ -54,10 +54,11 @@ pub fn fill_fields(
     request_id: String,
 ) -> Vec<Field> {
     let on_behalf = Some((&question.tenant, question.role.as_ref()));
-    let mut fields = edge_fields(config, on_behalf, request_id, question.cdn_loop.clone());
+    let cdn_loop = question.inbound.as_ref().and_then(|inbound| inbound.field(field::CDN_LOOP));
+    let mut fields = edge_fields(config, on_behalf, request_id, cdn_loop.map(String::from));
     fields.extend(shape.map(|shape| (Text::Borrowed(field::ACCEPT), shape.content_type.to_string())));
     if let Some(inbound) = &question.inbound {
-        fields.extend_from_slice(inbound.fields());
+        fields.extend(inbound.fields().iter().filter(|(name, _)| name != field::CDN_LOOP).cloned());
     }
     fields.extend(conditions.iter().map(|(name, value)| (Text::Borrowed(*name), (*value).to_string())));
     fields

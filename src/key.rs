@@ -57,8 +57,8 @@ impl fmt::Display for Nominated {
 pub struct CacheKey {
     text: String,
     tenant_length: usize,
-    /// Without role and variant.
-    shared_length: usize,
+    /// Where the logical key begins, and how long it is.
+    logical: (usize, usize),
 }
 
 impl CacheKey {
@@ -66,18 +66,25 @@ impl CacheKey {
     /// parameters.
     #[must_use]
     pub fn new(tenant: &Tenant, key: &str, role: Option<&str>) -> Self {
-        let text = format!("{}/{key}", tenant.as_str());
-        let key = Self { tenant_length: tenant.as_str().len(), shared_length: text.len(), text };
+        let tenant = tenant.as_str();
+        let logical = (tenant.len().saturating_add(1), key.len());
+        let key = Self { text: format!("{tenant}/{key}"), tenant_length: tenant.len(), logical };
         match role {
             Some(role) => key.of(ROLE, role),
             None => key,
         }
     }
 
-    /// That of the variant which requests of this variance select (RFC 9111, section 4.1).
+    /// That of the variant which requests of this variance select (RFC 9111, section 4.1). The variance stands before the
+    /// key: behind it, a URL could spell the same.
     #[must_use]
     pub fn variant(&self, variance: &str) -> Self {
-        self.of(";vary=", variance)
+        let (at, length) = self.logical;
+        let tenant = self.tenant();
+        let rest = self.text.get(self.tenant_length..).unwrap_or_default();
+        let text = format!("{tenant};vary={variance}{rest}");
+        let logical = (at.saturating_add(text.len().saturating_sub(self.text.len())), length);
+        Self { text, logical, ..*self }
     }
 
     /// By which requests find each other that ask the origin in the same words.
@@ -105,7 +112,8 @@ impl CacheKey {
     /// The key within its tenant, under which it is purged, for all roles and variants at once: `dashboard:trends:revenue:v1?days=30`.
     #[must_use]
     pub fn logical(&self) -> &str {
-        self.text.get(self.tenant_length..self.shared_length).unwrap_or_default().trim_start_matches('/')
+        let (at, length) = self.logical;
+        self.text.get(at..at.saturating_add(length)).unwrap_or_default()
     }
 }
 
@@ -144,9 +152,10 @@ mod tests {
         assert_eq!(logical("d:x:v1?from=1&to=2;role=owner"), key.logical());
         let shared = CacheKey::new(&tenant, &logical_key, None);
         assert_eq!(shared.as_str(), "a.test/d:x:v1?from=1&to=2");
-        assert_eq!(shared.variant("0f").as_str(), "a.test/d:x:v1?from=1&to=2;vary=0f");
+        assert_eq!(shared.variant("0f").as_str(), "a.test;vary=0f/d:x:v1?from=1&to=2");
         assert_eq!(shared.asked("0f").as_str(), "a.test/d:x:v1?from=1&to=2;asked=0f");
         assert_eq!(shared.variant("0f").logical(), shared.logical());
+        assert_eq!(shared.variant("0f").tenant(), "a.test");
         assert_eq!(key.tenant(), "a.test");
         assert_eq!(key.logical(), "d:x:v1?from=1&to=2");
     }

@@ -19,7 +19,7 @@ use crate::guard::guard;
 use crate::invalidate::Write;
 use crate::lookup::lookup;
 use crate::names::{field, path};
-use crate::ports::{Admissions as _, Origin as _, Ports, Request as _, Response as _};
+use crate::ports::{Admissions as _, Origin as _, Ports, Request as _, Response as _, within};
 use crate::problem::{Kind, Problem};
 use crate::refresh;
 use crate::respond::{Missed, Reader, origin_unreachable};
@@ -31,6 +31,8 @@ use alloc::string::{String, ToString};
 
 /// So many times in a minute an operator may ask past the store, in each isolate.
 const BYPASSES_PER_MINUTE: u32 = 60;
+/// For so long an answer of a route that follows its origin waits until it is stored, in milliseconds.
+const STORED_MS: u64 = 1_000;
 
 /// An answer, and what is to be done when it is on its way.
 pub struct Served<P: Ports> {
@@ -187,11 +189,8 @@ async fn from_store<P: Ports>(
     let mut question = Question::new(admitted, selected, url);
     question.inbound = Inbound::of(request, selected.stored);
     let follows = question.inbound.is_some();
-    if follows {
-        if is_too_long(request) {
-            return Err(too_long());
-        }
-        question.cdn_loop = request.header(field::CDN_LOOP);
+    if follows && is_too_long(request) {
+        return Err(too_long());
     }
     let reader = Reader { ports, selected, asked: Asked::of(request, follows) };
     let wants = match &question.inbound {
@@ -257,8 +256,9 @@ async fn from_store<P: Ports>(
     };
     served.after.counters = counters;
     if follows && let Some(keep) = served.after.keep.take() {
-        // Whoever has the answer of such a route finds it stored, as with any cache. A class's is not worth the wait.
-        put(ports, keep).await;
+        // Whoever has the answer of such a route finds it stored, as with any cache, unless the store takes too long. A
+        // class's is not worth the wait.
+        _ = within(ports, STORED_MS, put(ports, keep)).await;
     }
     Ok(Looked::Served(served))
 }

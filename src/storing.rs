@@ -5,6 +5,7 @@
 //! not be stored can be streamed; [`may_store_body`] by the body, since an error inside a 200 is an error.
 
 use crate::cache_control::ResponseDirectives;
+use crate::date;
 use crate::entry::{Followed, Head};
 use crate::freshness::{Exchange, Freshness, Said, by_class, by_origin};
 use crate::rules::{DecidedBy, Lifetimes, Requirement, Scalar, Seconds, Shape, Stored, is_json};
@@ -121,6 +122,22 @@ pub struct Received {
     pub validators: Validators,
     /// Whether it was asked for with a credential (RFC 9110, section 11.6.2).
     pub with_authorization: bool,
+}
+
+impl Received {
+    /// The validators by which it is asked for again. A class promises that nothing returns which a purge made old, so
+    /// for it a date counts only if it is a strong validator: a second older at least than the answer that carries it
+    /// (RFC 9110, section 8.8.2.2). What changed twice within a second has one date.
+    #[must_use]
+    pub fn own_validators(&self, by_class: bool, exchange: Exchange) -> Validators {
+        let date = |text: &Option<String>| text.as_deref().and_then(|text| date::parse(text, exchange.received_at));
+        let mut validators = self.validators.clone();
+        let times = date(&validators.last_modified).zip(date(&self.date));
+        if by_class && times.is_none_or(|(modified, made)| modified >= made) {
+            validators.last_modified = None;
+        }
+        validators
+    }
 }
 
 /// What was found out about an answer that may be stored.

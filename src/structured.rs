@@ -116,7 +116,8 @@ fn bare_item(text: &str) -> Option<(Item, &str)> {
             let in_bytes = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
             bytes.bytes().all(in_bytes).then_some((Item::Other, behind))
         }
-        '@' => match bare_item(text.strip_prefix('@')?)? {
+        // What is no number is not looked into: a field of nothing but these would go as deep as it is long.
+        '@' => match bare_item(text.strip_prefix('@').filter(|date| !date.starts_with('@'))?)? {
             (Item::Integer(_), behind) => Some((Item::Other, behind)),
             _ => None,
         },
@@ -272,6 +273,7 @@ mod tests {
             "a=",
             "a=\u{e9}",
             "a;=1",
+            &format!("a={}", "@".repeat(100_000)),
         ] {
             check_dictionary(field, None);
         }

@@ -180,3 +180,26 @@ fn what_a_purge_dropped_is_not_asked_about() {
     get(&shop.location, OPS);
     assert_eq!(shop.world.origin.last().unwrap().header("if-none-match"), None);
 }
+
+/// An entry of another build, which kept another field and made its tag of other members.
+#[test]
+fn what_another_build_stored_is_judged_by_the_rules_of_this_one_when_it_is_renewed() {
+    let shop = Shop::new();
+    shop.says_with(FIGURE, &[("etag", "\"v1\"")]);
+    shop.fills();
+    let head = shop.location.edge.head(NAME).expect("it is stored");
+    let tag = get(&shop.location, OPS).field("etag").expect("it has a tag").to_string();
+    let of_another = head.replacen("\"h\":[", "\"h\":[[\"x-old\",\"1\"],", 1).replacen(
+        &tag.replace('"', "\\\""),
+        "W/\\\"old\\\"",
+        1,
+    );
+    shop.location.edge.overwrite(NAME, &of_another);
+    assert_eq!(get(&shop.location, OPS).field("etag"), Some("W/\"old\""));
+    shop.world.pass(300_000);
+    shop.world.origin.not_modified.replace(Some(vec![("etag".to_string(), "\"v1\"".to_string())]));
+    shop.world.kv.clear();
+    let seen = get(&shop.location, OPS);
+    assert_eq!((seen.cache_status(), seen.origin_requests), ("fwd=stale; fwd-status=304; stored", 1));
+    assert_eq!((seen.field("etag"), seen.field("x-old")), (Some(&*tag), None));
+}

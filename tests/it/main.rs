@@ -11,6 +11,7 @@ mod explorer;
 mod fakes;
 mod faults;
 mod fields;
+mod follow;
 mod frugal;
 mod ledgers;
 mod orders;

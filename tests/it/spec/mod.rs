@@ -44,7 +44,7 @@ macro_rules! specs {
     };
 }
 
-mod rfc9111;
+pub mod rfc9111;
 
 specs! {
     "", None,
