@@ -229,10 +229,13 @@ fn origin_allows(rule: &Lifetimes, received: &Received, exchange: Exchange) -> R
     }
     let forbids_stale = directives.forbids_stale();
     let window = |stated: Option<Seconds>, without| if forbids_stale { 0 } else { stated.unwrap_or(without) };
+    // The class speaks for an origin that speaks of caches. An answer of which it says nothing may be one reader's own.
+    let is_said = freshness.stated.is_some() || freshness.lifetime > 0;
+    let lenience = if is_said { rule.stale_if_error } else { 0 };
     let followed = Followed {
         forbids_stale,
         while_revalidate: window(directives.stale_while_revalidate, 0),
-        if_error: window(directives.stale_if_error, rule.stale_if_error),
+        if_error: window(directives.stale_if_error, lenience),
         nominated: received.vary.as_deref().and_then(nominated).unwrap_or_default(),
         variance: String::new(),
     };
