@@ -202,6 +202,8 @@ impl<B> Made<B> {
                 Selection::Unsatisfiable => {
                     set(&mut fields, field::CONTENT_RANGE, format!("bytes */{}", bytes.len()));
                     set(&mut fields, field::CONTENT_LENGTH, "0".into());
+                    // It is made here, and is nobody's but the one's who asked for it.
+                    set(&mut fields, field::CACHE_CONTROL, "no-store".into());
                     return Self { status: 416, fields: texts(fields), body: Body::Empty };
                 }
             }

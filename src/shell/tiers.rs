@@ -118,7 +118,8 @@ async fn turn(key: &str) -> bool {
     let (wait, mine) = TURNS.with_borrow_mut(|turns| {
         let now = now().0;
         let (free_at, last) = turns.get(key).copied().unwrap_or_default();
-        turns.retain(|_, (free_at, _)| *free_at > now);
+        // Kept until those who wait have looked at it.
+        turns.retain(|_, (free_at, _)| *free_at + BETWEEN_WRITES_MS > now);
         turns.insert(String::from(key), (free_at.max(now), last + 1));
         (free_at.saturating_sub(now), last + 1)
     });
