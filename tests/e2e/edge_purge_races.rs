@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use lab::client::Call;
 use lab::gate::Gate;
-use lab::harness::{Edge, Options};
+use lab::harness::{Edge, OPERATOR_TOKEN, Options};
 use lab::origin::{Answer, Wait};
 use lab::promise::moment;
+use lab::purge::wait_past;
 use lab::stored::{SALES, SALES_KEY, SEGMENTS, SEGMENTS_KEY};
 use lab::stores::{Fault, Op};
 use serde_json::json;
@@ -125,7 +126,7 @@ fn purges_that_run_at_once_share_increments_and_all_hold() {
     let receipts = std::thread::scope(|scope| {
         let purge = |number: usize| {
             let key = if number.is_multiple_of(2) { SALES_KEY } else { SEGMENTS_KEY };
-            edge.purge(&json!({"mode": "hard", "keys": [key]}))
+            edge.order(OPERATOR_TOKEN, &json!({"mode": "hard", "keys": [key]}))
         };
         let purging: Vec<_> = (0..16).map(|number| scope.spawn(move || purge(number))).collect();
         purging.into_iter().map(|one| one.join().expect("a purge is confirmed")).collect::<Vec<_>>()
@@ -137,6 +138,9 @@ fn purges_that_run_at_once_share_increments_and_all_hold() {
     let times: Vec<_> = times.collect::<BTreeSet<_>>().into_iter().collect();
     assert_eq!(times.len(), all("epoch").len(), "each increment has a position of its own: {receipts:?}");
     assert!(times.is_sorted_by(|one, next| *one + Duration::from_secs(1) <= *next), "an increment a second: {times:?}");
+    for receipt in &receipts {
+        wait_past(receipt, "effective_by");
+    }
     edge.is_gone(SALES, SALES_KEY);
     edge.is_gone(SEGMENTS, SEGMENTS_KEY);
 }

@@ -154,7 +154,8 @@ fn the_zone_forgets_the_counters_and_the_data() {
     let receipt = lab.at("ams").purge(&json!({"mode": "erase", "all": true}));
     lab.at("ams").wait_for_leg(&receipt, "zone", "done");
     let tags = [format!("hotrod-edge-counters-{TENANT}"), format!("hotrod-edge-data-{TENANT}")];
-    assert_eq!(zone.calls().into_iter().map(|call| call.tags).collect::<Vec<_>>(), [tags.to_vec()]);
+    // In one call, unless the first tag was on its way before the second one came.
+    assert_eq!(zone.calls().into_iter().flat_map(|call| call.tags).collect::<Vec<_>>(), tags);
 }
 
 #[test]
