@@ -281,7 +281,8 @@ fn neighbouring_keys(stage: &Stage) {
     // A whole one leaves its neighbours as they are.
     for gone in [REVENUE_KEYS[0], "dashboard:alerts:all:v1", SALES_KEY] {
         fill_all();
-        edge.purge(&json!({"mode": "hard", "keys": [gone]}));
+        let receipt = edge.purge(&json!({"mode": "hard", "keys": [gone]}));
+        lab::purge::wait_past(&receipt, "effective_by");
         for kept in &all {
             if kept.key == gone {
                 edge.get(&kept.target).expect(200).fwd("uri-miss").origin_requests(1);
