@@ -92,14 +92,14 @@ impl Emit for Rules {
 
 impl Emit for Class {
     fn rust(&self) -> String {
-        let Self { name, policy } = self;
+        let Self { name, policy, demand } = self;
         let policy = match policy {
             Policy::Live => "Policy::Live".to_string(),
             Policy::Bypass => "Policy::Bypass".to_string(),
             Policy::Store(lifetimes) => format!("Policy::Store({})", lifetimes.rust()),
             Policy::Origin(lifetimes) => format!("Policy::Origin({})", lifetimes.rust()),
         };
-        format!("Class {{ name: {}, policy: {policy} }}", name.rust())
+        format!("Class {{ name: {}, policy: {policy}, demand: {demand:?} }}", name.rust())
     }
 }
 
@@ -157,13 +157,13 @@ impl Emit for Segment {
 
 impl Emit for Stored {
     fn rust(&self) -> String {
-        let Self { key, hot, lifetimes, tags, decided_by } = self;
+        let Self { key, hot, lifetimes, tags, limits, decided_by } = self;
         let decided_by = match decided_by {
             DecidedBy::Class(shape) => format!("DecidedBy::Class({})", shape.rust()),
             DecidedBy::Origin => "DecidedBy::Origin".to_string(),
         };
         format!(
-            "Stored {{ key: {}, hot: {hot}, lifetimes: {}, tags: {}, decided_by: {decided_by} }}",
+            "Stored {{ key: {}, hot: {hot}, lifetimes: {}, tags: {}, limits: {limits:?}, decided_by: {decided_by} }}",
             key.rust(),
             lifetimes.rust(),
             list(tags)

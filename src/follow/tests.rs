@@ -1,7 +1,7 @@
 use super::{Inbound, is_for_the_origin, passed_fields, stored_fields};
 use crate::names::field;
 use crate::ports::{Failure, Request, Response};
-use crate::rules::{Bounds, Calendar, DecidedBy, Lifetimes, Shape, Stored, WithoutLedger};
+use crate::rules::{Bounds, Calendar, DecidedBy, Lifetimes, Limits, Shape, Stored, WithoutLedger};
 use alloc::borrow::Cow;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString as _};
@@ -65,6 +65,8 @@ impl Response for Message {
     fn into_body(self) {}
 }
 
+const LIMITS: Limits = Limits { largest_body: 256 * 1024, memory_percent: 100, lease: false };
+
 fn stored(decided_by: DecidedBy) -> Stored {
     let lifetimes = Lifetimes {
         s_maxage: 300,
@@ -76,7 +78,7 @@ fn stored(decided_by: DecidedBy) -> Stored {
         without_ledger: WithoutLedger::Forward,
         snapshot: Bounds { isolate: 1, bound: 5, behind: None },
     };
-    Stored { key: "k".into(), hot: false, lifetimes, tags: Cow::Borrowed(&[]), decided_by }
+    Stored { key: "k".into(), hot: false, lifetimes, tags: Cow::Borrowed(&[]), limits: LIMITS, decided_by }
 }
 
 fn inbound(fields: &[(&'static str, &'static str)]) -> Rc<Inbound> {

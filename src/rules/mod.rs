@@ -19,12 +19,15 @@ pub use table::*;
 mod generated {
     #![allow(unused_imports, reason = "rules of another kind have no need of some")]
     use super::table::{
-        Accepts, Auth, Bounds, Calendar, Class, DecidedBy, Disposition, Effect, Event, Lifetimes, Parameter, Policy,
-        Requirement, Role, Route, Rules, Scalar, Segment, Shape, Stored, Touches, WithoutLedger,
+        Accepts, Auth, Bounds, Calendar, Class, DecidedBy, Demand, Disposition, Effect, Event, Lifetimes, Limits,
+        Parameter, Policy, Requirement, Role, Route, Rules, Scalar, Segment, Shape, Stored, Touches, WithoutLedger,
     };
     use alloc::borrow::Cow;
     include!(concat!(env!("OUT_DIR"), "/rules.rs"));
 }
+
+/// Of what no rule lists.
+const UNLISTED: Demand = Demand { value: 10, first_byte_timeout: 60, between_bytes_timeout: 60, total_timeout: 60 };
 
 /// The table that this build was made with.
 #[must_use]
@@ -37,6 +40,12 @@ impl Rules {
     #[must_use]
     pub fn class(&self, name: &str) -> Option<&Class> {
         self.classes.iter().find(|class| class.name == name)
+    }
+
+    /// What the questions of the class of that name may take of the origin.
+    #[must_use]
+    pub fn demand(&self, class: &str) -> Demand {
+        self.class(class).map_or(UNLISTED, |class| class.demand)
     }
 
     /// The route of that name.

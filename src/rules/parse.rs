@@ -107,6 +107,13 @@ pub(super) struct RawClass {
     pub snapshot_bound: Option<Spanned<u32>>,
     pub snapshot_behind: Option<Spanned<u32>>,
     pub response_fields: Option<Spanned<Vec<Spanned<String>>>>,
+    pub value: Option<Spanned<u32>>,
+    pub first_byte_timeout: Option<Spanned<u32>>,
+    pub between_bytes_timeout: Option<Spanned<u32>>,
+    pub total_timeout: Option<Spanned<u32>>,
+    pub largest_body: Option<Spanned<u32>>,
+    pub memory_percent: Option<Spanned<u32>>,
+    pub lease: Option<Spanned<bool>>,
 }
 
 #[derive(Deserialize)]

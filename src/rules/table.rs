@@ -59,6 +59,21 @@ pub struct Class {
     pub name: Text,
     /// Whether its answers are stored at all.
     pub policy: Policy,
+    /// What it may take of the origin.
+    pub demand: Demand,
+}
+
+/// What the questions of a class may take of the origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Demand {
+    /// What it is worth, 1 to 100. When the origin can take few requests, those of a class of greater value go first.
+    pub value: u32,
+    /// For so long the origin may take until its header fields are there.
+    pub first_byte_timeout: Seconds,
+    /// For so long it may pause within a body that the edge reads.
+    pub between_bytes_timeout: Seconds,
+    /// For so long it may take in all until such a body has ended.
+    pub total_timeout: Seconds,
 }
 
 /// What the edge does with the answers of a class.
@@ -203,8 +218,21 @@ pub struct Stored {
     pub lifetimes: Lifetimes,
     /// Tags that all its answers carry, beside those that the origin gives them.
     pub tags: List<Text>,
+    /// What the tiers may take of it.
+    pub limits: Limits,
     /// Who decides what is kept.
     pub decided_by: DecidedBy,
+}
+
+/// What is kept at most, and how it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The greatest body that is stored, in bytes. A larger one is streamed through.
+    pub largest_body: u32,
+    /// So much of an isolate's memory tier its class may fill, 1 to 100 percent.
+    pub memory_percent: u32,
+    /// Whether locations agree by the ledger who asks the origin.
+    pub lease: bool,
 }
 
 /// Who decides which answers of a route are kept, and for how long.

@@ -2,7 +2,7 @@ use super::{Received, Refusal, Storable, Storing, may_store, may_store_body};
 use crate::entry::Followed;
 use crate::freshness::Exchange;
 use crate::rules::{
-    Bounds, Calendar, DecidedBy, Lifetimes, Requirement, Scalar, Seconds, Shape, Stored, Text, WithoutLedger,
+    Bounds, Calendar, DecidedBy, Lifetimes, Limits, Requirement, Scalar, Seconds, Shape, Stored, Text, WithoutLedger,
 };
 use crate::time::UnixMillis;
 use crate::validation::Validators;
@@ -28,6 +28,8 @@ fn shape(content_type: &'static str, require: Option<Requirement>) -> Shape {
 }
 
 /// A route of a class with 300 s, or one that follows its origin, with 30 s on error where that says nothing.
+const LIMITS: Limits = Limits { largest_body: 256 * 1024, memory_percent: 100, lease: false };
+
 fn stored(decided_by: DecidedBy) -> Stored {
     let lifetimes = Lifetimes {
         s_maxage: 300,
@@ -39,7 +41,7 @@ fn stored(decided_by: DecidedBy) -> Stored {
         without_ledger: WithoutLedger::Forward,
         snapshot: Bounds { isolate: 1, bound: 5, behind: None },
     };
-    Stored { key: "k".into(), hot: false, lifetimes, tags: Cow::Borrowed(&[]), decided_by }
+    Stored { key: "k".into(), hot: false, lifetimes, tags: Cow::Borrowed(&[]), limits: LIMITS, decided_by }
 }
 
 fn received(status: u16, fields: &[(&str, &str)]) -> Received {

@@ -1,6 +1,7 @@
 //! Wrong rules: each is refused with its line, its rule and a sentence that says what would be right.
 
 mod access;
+mod limits;
 mod touches;
 
 use hotrod_edge::rules::{compiled, load};
@@ -77,7 +78,8 @@ fn what_is_not_toml_or_not_of_the_shape_is_refused_at_its_line() {
         "maxage = 60",
         &["rules.toml:6: unknown field `maxage`, expected one of `name`, `policy`, `s_maxage`, `max_age`, \
            `stale_while_revalidate`, `stale_if_error`, `soft_window`, `ceiling`, `calendar`, `without_ledger`, `snapshot_isolate`, \
-           `snapshot_bound`, `snapshot_behind`, `response_fields`"],
+           `snapshot_bound`, `snapshot_behind`, `response_fields`, `value`, `first_byte_timeout`, `between_bytes_timeout`, \
+           `total_timeout`, `largest_body`, `memory_percent`, `lease`"],
     );
     check("max_age = 60", "max_age = -1", &["rules.toml:6: invalid value: integer `-1`, expected u32"]);
     check("hot = true", "hot = \"yes\"", &["rules.toml:22: invalid type: string \"yes\", expected a boolean"]);

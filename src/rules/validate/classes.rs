@@ -1,7 +1,8 @@
 //! Classes: lifetimes that make sense together, and none where nothing is stored.
 
 use super::super::parse::RawClass;
-use super::super::table::{Bounds, Calendar, Class, Lifetimes, List, Policy, Seconds, Text, WithoutLedger};
+use super::super::table::{Bounds, Calendar, Class, Lifetimes, Limits, List, Policy, Seconds, Text, WithoutLedger};
+use super::limits::{demand, limits};
 use super::{Faults, judge_name};
 use crate::names::field;
 use alloc::vec::Vec;
@@ -12,6 +13,7 @@ pub struct KnownClass {
     pub class: Class,
     pub ceiling: Option<Seconds>,
     pub response_fields: List<Text>,
+    pub limits: Limits,
 }
 
 pub(super) fn classes(raw: &[RawClass], faults: &mut Faults) -> Vec<KnownClass> {
@@ -38,10 +40,12 @@ pub(super) fn classes(raw: &[RawClass], faults: &mut Faults) -> Vec<KnownClass> 
                 Policy::Bypass
             }
         };
+        let demand = demand(class, matches!(policy, Policy::Store(_) | Policy::Origin(_)), &rule, faults);
         known.push(KnownClass {
-            class: Class { name: Text::Owned(name.clone()), policy },
+            class: Class { name: Text::Owned(name.clone()), policy, demand },
             ceiling: class.ceiling.as_ref().map(|ceiling| *ceiling.get_ref()),
             response_fields: response_fields(class, &rule, faults),
+            limits: limits(class, &rule, faults),
         });
     }
     known
@@ -59,11 +63,18 @@ fn words(class: &RawClass) -> impl Iterator<Item = (&'static str, usize)> {
         ("snapshot_isolate", &class.snapshot_isolate),
         ("snapshot_bound", &class.snapshot_bound),
         ("snapshot_behind", &class.snapshot_behind),
+        ("between_bytes_timeout", &class.between_bytes_timeout),
+        ("total_timeout", &class.total_timeout),
+        ("largest_body", &class.largest_body),
+        ("memory_percent", &class.memory_percent),
     ];
     let words = [("calendar", &class.calendar), ("without_ledger", &class.without_ledger)];
     let numbers = numbers.map(|(word, value)| (word, value.as_ref().map(Spanned::span)));
     let words = words.map(|(word, value)| (word, value.as_ref().map(Spanned::span)));
-    let fields = [("response_fields", class.response_fields.as_ref().map(Spanned::span))];
+    let fields = [
+        ("response_fields", class.response_fields.as_ref().map(Spanned::span)),
+        ("lease", class.lease.as_ref().map(Spanned::span)),
+    ];
     numbers.into_iter().chain(words).chain(fields).filter_map(|(word, span)| Some((word, span?.start)))
 }
 

@@ -4,6 +4,7 @@
 
 mod classes;
 mod events;
+mod limits;
 mod query;
 mod roles;
 mod routes;

@@ -86,6 +86,7 @@ pub(super) fn routes(raw: &RawRules, classes: &[KnownClass], roles: &[Role], fau
                     hot: false,
                     lifetimes: *lifetimes,
                     tags: texts(&route.tags),
+                    limits: class.limits,
                     decided_by: DecidedBy::Origin,
                 })
             }
@@ -277,6 +278,7 @@ fn stored(
         hot,
         lifetimes,
         tags: texts(&route.tags),
+        limits: class.limits,
         decided_by: DecidedBy::Class(Shape {
             personal: route.personal.as_ref().is_some_and(|personal| *personal.get_ref()),
             query: List::Owned(query),
