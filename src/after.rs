@@ -1,7 +1,7 @@
 //! What is done when the answer is on its way.
 
 use crate::entry::{Head, StoredResponse};
-use crate::epoch::{Covered, Standing};
+use crate::epoch::{Covered, Epoch, Standing};
 use crate::fill::{Filled, Keep, Place, Question, fill, joinable, left};
 use crate::invalidate::Write;
 use crate::key::{CacheKey, Tenant};
@@ -12,6 +12,7 @@ use crate::reuse::{Stale, Staleness};
 use crate::rules::{Route, Stored};
 use crate::snapshot::{Bounds, Judge, Snapshot, Then, renew, share};
 use crate::storing::is_worth_writing;
+use crate::time::UnixMillis;
 use alloc::rc::Rc;
 
 /// Work that nobody waits for.
@@ -27,13 +28,15 @@ pub struct After<B> {
     pub write: Option<(Tenant, Write)>,
 }
 
-/// What is stale and is being served.
+/// What is stale, or soon will be, and is being served.
 #[derive(Debug)]
 pub struct Renewal {
     /// What it answers.
     pub question: Question,
     /// By what it was judged.
     pub snapshot: Rc<Snapshot>,
+    /// Which response is being served: whatever was asked for later will do.
+    pub instead_of: (Epoch, UnixMillis),
 }
 
 impl<B> Default for After<B> {
@@ -117,22 +120,20 @@ fn is_due<P: Ports>(ports: &P, key: &CacheKey, head: &Head) -> bool {
 
 /// Whether what is there is the later fetch.
 fn is_newer(there: Option<Head>, head: &Head) -> bool {
-    there.map(|there| (there.epoch, there.requested_at)) > Some((head.epoch, head.requested_at))
+    there.is_some_and(|there| there.fetched() > head.fetched())
 }
 
 /// Renews a stale response: from a further tier, where another location may have put a newer one, or from the origin.
 /// Once at a time, in this isolate.
 async fn renew_response<P: Ports>(ports: &P, renewal: Renewal) {
-    let Renewal { question, snapshot } = renewal;
+    let Renewal { question, snapshot, instead_of } = renewal;
     let (position, name) = (snapshot.counters.epoch, question.flight());
     let route = ports.rules().stored().find(|(route, _)| route.name == question.route);
     let Some((route, stored)) = route.filter(|_| joinable(ports, &name, position).is_none()) else { return };
     for tier in ports.tiers().iter().filter(|tier| tier.name() != TierName::Edge && holds(tier.name(), stored)) {
         let Some((_, StoredResponse { head, body })) = get(ports, Some(tier), &question.key).await else { continue };
-        if standing(&snapshot, route, &question, &head) != Standing::Current {
-            continue;
-        }
-        if head.ttl(&stored.lifetimes, ports.now()) > 0 {
+        let is_current = standing(&snapshot, route, &question, &head) == Standing::Current;
+        if is_current && head.fetched() > instead_of && head.ttl(&stored.lifetimes, ports.now()) > 0 {
             let seconds = left(stored, &head, head.current_age(ports.now()));
             let keep = Keep::in_tier(TierName::Edge, question.key.clone(), head, Body::Stream(body), seconds);
             if let Some(keep) = keep {

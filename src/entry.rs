@@ -168,6 +168,12 @@ impl Head {
         self.initial_age.saturating_add(now.seconds_since(self.received_at))
     }
 
+    /// Where the line of purges stood when it was asked for, and when that was: of two, the greater is the newer.
+    #[must_use]
+    pub fn fetched(&self) -> (Epoch, UnixMillis) {
+        (self.epoch, self.requested_at)
+    }
+
     /// Seconds of freshness left under these lifetimes; what is negative has been stale for so long.
     ///
     /// A rule that was shortened since the response was stored holds for it too.

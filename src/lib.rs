@@ -41,6 +41,7 @@ pub mod classify;
 pub mod config;
 pub mod cors;
 pub mod date;
+pub mod early;
 pub mod entry;
 pub mod epoch;
 pub mod events;

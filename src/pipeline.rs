@@ -12,19 +12,20 @@ use crate::cache_control::RequestDirectives;
 use crate::cache_status::{CacheStatus, Forward, Outcome};
 use crate::classify::{Classified, Lane, Selected, classify};
 use crate::cors::Sharing;
+use crate::early::is_early;
 use crate::fill::{Question, fill, no_answer};
 use crate::follow::{Inbound, is_for_the_origin};
 use crate::forwarding::{is_too_long, request_edits, response_edits};
 use crate::guard::guard;
 use crate::invalidate::Write;
-use crate::lookup::lookup;
+use crate::lookup::{Usable, lookup};
 use crate::names::{field, path};
 use crate::ports::{Admissions as _, Origin as _, Ports, Request as _, Response as _, within};
 use crate::problem::{Kind, Problem};
 use crate::refresh;
 use crate::respond::{Missed, Reader, origin_unreachable};
 use crate::rules::{Auth, Text, WithoutLedger};
-use crate::snapshot::{Bounds, Then};
+use crate::snapshot::{Bounds, Judge, Then};
 use crate::storing::Refusal;
 use crate::target::{Malformed, Target};
 use alloc::string::{String, ToString};
@@ -224,7 +225,8 @@ async fn from_store<P: Ports>(
         return Err(not_listed());
     }
     let usable = lookup.usable.filter(|_| !is_delisted);
-    let renewable = usable.as_ref().and_then(|usable| usable.stale).is_some_and(|stale| stale.why.is_renewed());
+    let renewed =
+        usable.as_ref().filter(|usable| is_renewed(ports, selected, usable)).map(|usable| usable.stored.head.fetched());
     let hit = match usable {
         Some(usable) => reader.hit(&question, usable).await,
         None => None,
@@ -232,8 +234,9 @@ async fn from_store<P: Ports>(
     let mut served = if let Some(mut served) = hit {
         // Nothing is asked for, or stored, on account of a request that says so.
         let is_final = wants.only_if_cached || follows && wants.no_store;
-        let judge = lookup.judge.filter(|_| renewable && !is_final);
-        served.after.renewal = judge.map(|judge| Renewal { question, snapshot: judge.snapshot });
+        let judge = lookup.judge.filter(|_| !is_final);
+        let renewal = |(judge, instead_of): (Judge, _)| Renewal { question, snapshot: judge.snapshot, instead_of };
+        served.after.renewal = judge.zip(renewed).map(renewal);
         served
     } else if is_delisted {
         unstored(question, Forward::Bypass, Refusal::NotListed).await?
@@ -261,6 +264,14 @@ async fn from_store<P: Ports>(
         _ = within(ports, STORED_MS, put(ports, keep)).await;
     }
     Ok(Looked::Served(served))
+}
+
+/// Whether what answers is renewed behind the answer: if it is stale, and by chance if it is hot and soon will be.
+fn is_renewed<P: Ports>(ports: &P, selected: &Selected<'_>, usable: &Usable<P::Body>) -> bool {
+    match usable.stale {
+        Some(stale) => stale.why.is_renewed(),
+        None => selected.stored.hot && is_early(&usable.stored.head, usable.ttl, || ports.random()),
+    }
 }
 
 fn too_long() -> Problem {

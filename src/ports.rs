@@ -48,6 +48,8 @@ pub trait Ports {
     fn now(&self) -> UnixMillis;
     /// Waits for so many milliseconds.
     async fn sleep(&self, millis: u64);
+    /// Any number.
+    fn random(&self) -> u64;
     /// A name for this request that no other has.
     fn request_id(&self) -> String;
     /// The policy.

@@ -91,10 +91,10 @@ pub struct Knowledge {
 pub fn reuse(head: &Head, rule: &Lifetimes, known: Knowledge, asked: &RequestDirectives, now: UnixMillis) -> Reuse {
     let (age, ttl) = (head.current_age(now), head.ttl(rule, now));
     let stale = |why| Stale { age, ttl, why };
-    // RFC 5861: a route's own windows, or those that its origin states.
+    // RFC 5861: a class's own windows, or those that the origin states.
     let (while_revalidate, if_error) = match &head.followed {
         Some(followed) => (followed.while_revalidate, followed.if_error),
-        None => (0, rule.stale_if_error),
+        None => (rule.stale_while_revalidate, rule.stale_if_error),
     };
     let on_error = |why| {
         if ttl > -i64::from(if_error) { Reuse::OnError(stale(why)) } else { Reuse::Expired(stale(why)) }
@@ -107,22 +107,28 @@ pub fn reuse(head: &Head, rule: &Lifetimes, known: Knowledge, asked: &RequestDir
     if !known.within && rule.without_ledger == WithoutLedger::Forward {
         return on_error(Staleness::Ledger);
     }
+    // A soft purge leaves its window, counted from the first one, and takes nothing from the others.
+    let in_soft_window = |since: UnixMillis| now.0 < since.0.saturating_add(u64::from(rule.soft_window) * 1000);
     if ttl <= 0 {
         let crossed = head.period_end.is_some_and(|end| now >= end);
         // Section 5.2.1.2: max-stale accepts it, unless section 4.2.4 forbids it to the cache.
         let accepted = if head.followed.as_ref().is_some_and(|of| !of.forbids_stale) { asked.max_stale } else { 0 };
         // Section 5.2.1.1: who says max-age and no max-stale wants nothing stale.
-        let in_window = asked.max_age.is_none() && ttl > -i64::from(while_revalidate);
-        let is_usable = in_window || accepted > 0 && ttl >= -i64::from(accepted);
-        if known.standing == Standing::Current && known.within && is_wanted && !known.insisting && is_usable {
+        let in_window = !crossed && asked.max_age.is_none() && ttl > -i64::from(while_revalidate);
+        let is_accepted = accepted > 0 && ttl >= -i64::from(accepted);
+        let is_usable = match known.standing {
+            Standing::Current => in_window || is_accepted,
+            Standing::Invalidated { since } => in_window && in_soft_window(since),
+            Standing::Purged => false,
+        };
+        if is_usable && known.within && is_wanted && !known.insisting {
             return Reuse::WhileRenewed(stale(Staleness::Expired));
         }
         return on_error(if crossed { Staleness::PreviousPeriod } else { Staleness::Expired });
     }
     match known.standing {
         Standing::Invalidated { since } => {
-            let end = since.0.saturating_add(u64::from(rule.soft_window).saturating_mul(1000));
-            if now.0 < end && is_wanted && !known.insisting {
+            if in_soft_window(since) && is_wanted && !known.insisting {
                 // Without the ledger, nobody can say whether a later purge made it absent.
                 Reuse::WhileRenewed(stale(if known.within { Staleness::Invalidated } else { Staleness::Ledger }))
             } else {
@@ -160,7 +166,7 @@ mod tests {
         Lifetimes {
             s_maxage: 100,
             max_age: 0,
-            stale_while_revalidate: 0,
+            stale_while_revalidate: 30,
             stale_if_error: 200,
             soft_window: 10,
             calendar: Calendar::Day,
@@ -203,10 +209,12 @@ mod tests {
     }
 
     #[test]
-    fn a_current_one_is_fresh_for_its_lifetime_and_then_good_on_error() {
+    fn a_current_one_is_fresh_then_good_while_it_is_renewed_then_on_error() {
         for without in [WithoutLedger::Forward, WithoutLedger::Serve] {
             check(KNOWN, without, false, 99_999, Reuse::Fresh { age: 99, ttl: 1 });
-            check(KNOWN, without, false, 100_000, Reuse::OnError(stale(100, 0, Staleness::Expired)));
+            check(KNOWN, without, false, 100_000, Reuse::WhileRenewed(stale(100, 0, Staleness::Expired)));
+            check(KNOWN, without, false, 129_999, Reuse::WhileRenewed(stale(129, -29, Staleness::Expired)));
+            check(KNOWN, without, false, 130_000, Reuse::OnError(stale(130, -30, Staleness::Expired)));
             check(KNOWN, without, false, 299_999, Reuse::OnError(stale(299, -199, Staleness::Expired)));
             check(KNOWN, without, false, 300_000, Reuse::Expired(stale(300, -200, Staleness::Expired)));
             check(KNOWN, without, true, 69_999, Reuse::Fresh { age: 69, ttl: 31 });
@@ -221,7 +229,11 @@ mod tests {
         check(INVALIDATED, without, false, 59_999, Reuse::WhileRenewed(stale(59, 41, Staleness::Invalidated)));
         check(INVALIDATED, without, false, 60_000, Reuse::OnError(stale(60, 40, Staleness::Invalidated)));
         let late = Knowledge { standing: Standing::Invalidated { since: UnixMillis(95_000) }, ..KNOWN };
-        check(late, without, false, 100_000, Reuse::OnError(stale(100, 0, Staleness::Expired)));
+        check(late, without, false, 104_999, Reuse::WhileRenewed(stale(104, -4, Staleness::Expired)));
+        check(late, without, false, 105_000, Reuse::OnError(stale(105, -5, Staleness::Expired)));
+        let at_the_end = Knowledge { standing: Standing::Invalidated { since: UnixMillis(125_000) }, ..KNOWN };
+        check(at_the_end, without, false, 130_000, Reuse::OnError(stale(130, -30, Staleness::Expired)));
+        check(at_the_end, without, true, 126_000, Reuse::OnError(stale(126, -56, Staleness::PreviousPeriod)));
         let insisting = Knowledge { insisting: true, ..INVALIDATED };
         check(insisting, without, false, 50_000, Reuse::OnError(stale(50, 50, Staleness::Invalidated)));
     }
@@ -291,7 +303,14 @@ mod tests {
         let insisting = Knowledge { insisting: true, ..KNOWN };
         check_asked(insisting, false, ASKS_NOTHING, 110_000, Reuse::OnError(stale(110, -10, Staleness::Expired)));
         let invalidated = Knowledge { standing: Standing::Invalidated { since: UnixMillis(105_000) }, ..KNOWN };
-        check_asked(invalidated, false, ASKS_NOTHING, 110_000, Reuse::OnError(stale(110, -10, Staleness::Expired)));
+        check_asked(
+            invalidated,
+            false,
+            ASKS_NOTHING,
+            114_999,
+            Reuse::WhileRenewed(stale(114, -14, Staleness::Expired)),
+        );
+        check_asked(invalidated, false, ASKS_NOTHING, 115_000, Reuse::OnError(stale(115, -15, Staleness::Expired)));
         check_asked(UNKNOWN, false, ASKS_NOTHING, 110_000, Reuse::OnError(stale(110, -10, Staleness::Expired)));
     }
 

@@ -89,6 +89,10 @@ impl Ports for Shell {
         sleep(millis).await;
     }
 
+    fn random(&self) -> u64 {
+        random_number()
+    }
+
     fn request_id(&self) -> String {
         random()
     }

@@ -146,10 +146,10 @@ fn what_kv_did_not_take_is_written_at_the_next_chance() {
     shop.check(true);
 }
 
-/// Fills again when the life is over: with what the origin was asked, and how it ended.
+/// Fills again when no window is left in which it would be renewed behind the answer: with what the origin was asked, and how it ended.
 #[track_caller]
 fn expires(shop: &Shop, fields: &[(&str, &str)], status: u16, body: &str) -> Seen {
-    shop.world.pass(301_000);
+    shop.world.pass(601_000);
     let lines = fields.iter().map(|(name, value)| ((*name).to_string(), (*value).to_string())).collect();
     shop.world.origin.scripted.replace(Some(Scripted { status, lines, body: Some(body.as_bytes().to_vec()) }));
     let seen = get(&shop.location, OPS);
@@ -196,7 +196,7 @@ fn what_another_build_stored_is_judged_by_the_rules_of_this_one_when_it_is_renew
     );
     shop.location.edge.overwrite(NAME, &of_another);
     assert_eq!(get(&shop.location, OPS).field("etag"), Some("W/\"old\""));
-    shop.world.pass(300_000);
+    shop.world.pass(600_000);
     shop.world.origin.not_modified.replace(Some(vec![("etag".to_string(), "\"v1\"".to_string())]));
     shop.world.kv.clear();
     let seen = get(&shop.location, OPS);

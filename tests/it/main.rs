@@ -5,6 +5,7 @@ mod access;
 mod client;
 mod collapse;
 mod documents;
+mod early;
 mod events;
 mod everyone;
 mod explorer;

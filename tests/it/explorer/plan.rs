@@ -34,6 +34,14 @@ impl Key {
         }
     }
 
+    /// For so long after that they may be used while they are renewed, in milliseconds.
+    pub fn while_revalidate(self) -> u64 {
+        match self {
+            Self::Ops => 300_000,
+            Self::Trends => 900_000,
+        }
+    }
+
     /// The greatest age of counters that judge its answers.
     pub fn bound(self) -> u64 {
         match self {

@@ -131,7 +131,8 @@ impl Promises {
             return Err(format!("not a whole body of its own: {}", seen.text()));
         }
         let fetched_at = self.fetched_at.get(serial - 1).copied().unwrap_or_default();
-        if label.starts_with("hit") && asked.received_at >= fetched_at + key.lifetime() {
+        let window = if label.ends_with("/expired") { key.while_revalidate() } else { 0 };
+        if label.starts_with("hit") && asked.received_at >= fetched_at + key.lifetime() + window {
             return Err(format!("answer {serial} of the origin is past its lifetime: {label}"));
         }
         for (index, promise) in self.made.iter().enumerate() {

@@ -109,6 +109,8 @@ pub struct World {
     pub origin: Script,
     incidents: RefCell<BTreeMap<Incident, u64>>,
     request_ids: Cell<u64>,
+    /// Of any number, by how much it is less than the greatest one.
+    pub randomness: Cell<u64>,
     /// Whether every operation lets other tasks run.
     pub interleaved: Cell<bool>,
     /// Where operations wait for the explorer.
@@ -342,6 +344,10 @@ impl Ports for Location {
         self.world.gates.saw(end);
         self.world.gates.alarm(end);
         until(|| self.world.now() >= end).await;
+    }
+
+    fn random(&self) -> u64 {
+        u64::MAX - self.world.randomness.get()
     }
 
     fn request_id(&self) -> String {

@@ -61,6 +61,7 @@ specs! {
     query
     snapshot
     soft
+    stale
     storing
     tags
     targets
