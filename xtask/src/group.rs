@@ -6,7 +6,7 @@
 
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -72,6 +72,11 @@ impl Group {
             .spawn()
             .ok();
         Ok(Self { name: name.to_owned(), child, guard, ended: None })
+    }
+
+    /// What the child writes, if it was started with a pipe for that.
+    pub fn take_output(&mut self) -> Option<ChildStdout> {
+        self.child.stdout.take()
     }
 
     /// The child's exit status, once it has ended.

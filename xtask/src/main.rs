@@ -11,6 +11,7 @@ mod conformance;
 mod debian;
 mod dev;
 mod failure;
+mod faults;
 mod fingerprint;
 mod fuzz;
 mod group;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, IsTerminal, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -46,6 +46,33 @@ pub fn path_with(first: &[&Path]) -> OsString {
 pub fn shown(what: &str, command: &mut Command) -> Outcome {
     let status = Group::spawn(what, command)?.wait()?;
     if status.success() { Ok(()) } else { Err(Failure::new(format!("{what} failed with {}", ending(status)))) }
+}
+
+/// Runs a command whose output is shown as it comes, and kept in a file.
+pub fn recorded(what: &str, command: &mut Command, file: &Path) -> Outcome {
+    if let Some(dir) = file.parent() {
+        fs::create_dir_all(dir).doing("create", dir)?;
+    }
+    let mut kept = File::create(file).doing("write", file)?;
+    let mut group = Group::spawn(what, command.stdout(Stdio::piped()))?;
+    let output = group.take_output();
+    let copying = thread::spawn(move || -> io::Result<()> {
+        let mut output = BufReader::new(output.ok_or(io::ErrorKind::BrokenPipe)?);
+        let mut line = Vec::new();
+        while output.read_until(b'\n', &mut line)? > 0 {
+            // A closed pipe is no reason to fail a test.
+            let _ = io::stdout().write_all(&line);
+            kept.write_all(&line)?;
+            line.clear();
+        }
+        Ok(())
+    });
+    let status = group.wait()?;
+    let copied = copying.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()));
+    if !status.success() {
+        return Err(Failure::new(format!("{what} failed with {}", ending(status))));
+    }
+    copied.doing("write", file)
 }
 
 /// What a command printed, or nothing where it could not be started or failed.

@@ -1,13 +1,16 @@
 //! `cargo xtask check` and `cargo xtask test`: a list of steps, run in order until one fails, and a table at the end.
 
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::build::{build, build_follow};
 use crate::failure::{Failure, Outcome};
+use crate::faults;
 use crate::mutants::mutants;
 use crate::policy::policy;
 use crate::project::Project;
-use crate::run::{command, path_with, say, shown};
+use crate::run::{command, path_with, recorded, say, shown};
 use crate::setup::{Ready, setup};
 use crate::size::Size;
 use crate::verdicts;
@@ -37,6 +40,8 @@ enum Work {
     Clauses(&'static [&'static str]),
     /// Run cargo with these arguments, and then list every attack and what became of it.
     Attacks(&'static [&'static str]),
+    /// List every fault, and what became of the tests that show how it is survived.
+    Faults,
     /// Build the documentation; a warning is a failure.
     Docs(&'static [&'static str]),
 }
@@ -67,6 +72,7 @@ const AFTER: &[Step] = &[
     Step { name: "wasm size", work: Work::Budget },
     Step { name: "origin and lab build", work: Work::Cargo(&["build", "-p", "reference-origin", "-p", "lab"]) },
     Step { name: "end-to-end tests", work: Work::Attacks(&["test", "-p", "hotrod-edge", "--test", "e2e"]) },
+    Step { name: "faults", work: Work::Faults },
 ];
 
 /// What `test --long` does after that.
@@ -145,17 +151,18 @@ fn perform(project: &Project, work: &Work, long: bool, found: &mut Found) -> Out
         Work::Policy => policy(project)?,
         Work::Clauses(args) => {
             verdicts::forget_clauses(project)?;
-            let tested = cargo(project, args, long, None);
+            let outcome = run_tests(project, args, long, &faults::native_log(project));
             // Also after a failure: the table says which of them it was.
             let listed = verdicts::show_clauses(project);
-            tested.and(listed)?;
+            outcome.and(listed)?;
         }
         Work::Attacks(args) => {
             verdicts::forget_attacks(project)?;
-            let tested = cargo(project, args, long, None);
+            let outcome = run_tests(project, args, long, &faults::workerd_log(project));
             let listed = verdicts::show_attacks(project);
-            tested.and(listed)?;
+            outcome.and(listed)?;
         }
+        Work::Faults => faults::show(project)?,
         Work::Cargo(args) => cargo(project, args, long, None)?,
         Work::Docs(args) => cargo(project, args, long, Some("-D warnings"))?,
     }
@@ -163,16 +170,26 @@ fn perform(project: &Project, work: &Work, long: bool, found: &mut Found) -> Out
 }
 
 fn cargo(project: &Project, args: &[&str], long: bool, rustdoc_flags: Option<&str>) -> Outcome {
+    let mut cargo = prepared(project, args, long);
+    if let Some(flags) = rustdoc_flags {
+        cargo.env("RUSTDOCFLAGS", flags);
+    }
+    shown(&format!("`cargo {}`", args.join(" ")), &mut cargo)
+}
+
+/// Runs tests, and keeps what they print.
+fn run_tests(project: &Project, args: &[&str], long: bool, kept: &Path) -> Outcome {
+    recorded(&format!("`cargo {}`", args.join(" ")), &mut prepared(project, args, long), kept)
+}
+
+fn prepared(project: &Project, args: &[&str], long: bool) -> Command {
     let mut cargo = command("cargo", &project.root);
     // End-to-end tests start wrangler and workerd, and want the Node that npm installed for them.
     cargo.args(args).env("PATH", path_with(&[&project.npm_bin()]));
     if long {
         cargo.env("HOTROD_LONG", "1");
     }
-    if let Some(flags) = rustdoc_flags {
-        cargo.env("RUSTDOCFLAGS", flags);
-    }
-    shown(&format!("`cargo {}`", args.join(" ")), &mut cargo)
+    cargo
 }
 
 /// One line per step, and the sum.
