@@ -94,7 +94,8 @@ pub fn reuse(head: &Head, rule: &Lifetimes, known: Knowledge, asked: &RequestDir
     // RFC 5861: a class's own windows, or those that the origin states.
     let (while_revalidate, if_error) = match &head.followed {
         Some(followed) => (followed.while_revalidate, followed.if_error),
-        None => (rule.stale_while_revalidate, rule.stale_if_error),
+        // Who says that an answer is good for a short time does not mean it to be used for a long one.
+        None => (rule.stale_while_revalidate.min(head.stated.unwrap_or(Seconds::MAX)), rule.stale_if_error),
     };
     let on_error = |why| {
         if ttl > -i64::from(if_error) { Reuse::OnError(stale(why)) } else { Reuse::Expired(stale(why)) }
@@ -242,6 +243,18 @@ mod tests {
     fn an_invalidated_one_without_the_ledger_says_so() {
         let unknown = Knowledge { within: false, ..INVALIDATED };
         check(unknown, WithoutLedger::Serve, false, 50_000, Reuse::WhileRenewed(stale(50, 50, Staleness::Ledger)));
+    }
+
+    #[test]
+    fn an_origin_that_shortens_the_lifetime_shortens_the_window() {
+        let head = Head { lifetime: 10, stated: Some(10), ..head(false) };
+        let judged = |now| {
+            let now = UnixMillis(now);
+            reuse(&head, &rule(WithoutLedger::Forward), KNOWN, &RequestDirectives::default(), now)
+        };
+        assert_eq!(judged(9_999), Reuse::Fresh { age: 9, ttl: 1 });
+        assert_eq!(judged(19_999), Reuse::WhileRenewed(stale(19, -9, Staleness::Expired)));
+        assert_eq!(judged(20_000), Reuse::OnError(stale(20, -10, Staleness::Expired)));
     }
 
     #[test]

@@ -66,12 +66,15 @@ const CHECK: &[Step] = &[
 /// What `test` does before the fast part.
 const BEFORE: &[Step] = &[Step { name: "setup", work: Work::Setup }];
 
+/// They mostly wait, for the seconds that stores and ledgers take: four at a time keep two processors busy.
+const END_TO_END: &[&str] = &["test", "-p", "hotrod-edge", "--test", "e2e", "--", "--test-threads=4"];
+
 /// What `test` does after the fast part.
 const AFTER: &[Step] = &[
     Step { name: "wasm build", work: Work::Build },
     Step { name: "wasm size", work: Work::Budget },
     Step { name: "origin and lab build", work: Work::Cargo(&["build", "-p", "reference-origin", "-p", "lab"]) },
-    Step { name: "end-to-end tests", work: Work::Attacks(&["test", "-p", "hotrod-edge", "--test", "e2e"]) },
+    Step { name: "end-to-end tests", work: Work::Attacks(END_TO_END) },
     Step { name: "faults", work: Work::Faults },
 ];
 
