@@ -125,13 +125,21 @@ impl Workerd {
         self.memory("VmRSS:")
     }
 
-    /// The most resident memory since the start, or since [`Workerd::forget_peak`], in bytes.
-    pub fn peak_resident_bytes(&self) -> u64 {
+    /// The most resident memory since the start, or since it was forgotten, in bytes.
+    fn peak_resident_bytes(&self) -> u64 {
         self.memory("VmHWM:")
     }
 
+    /// By how many bytes its resident memory grew at its peak while this ran.
+    pub fn growth(&self, what: impl FnOnce()) -> u64 {
+        self.forget_peak();
+        let before = self.resident_bytes();
+        what();
+        self.peak_resident_bytes().saturating_sub(before)
+    }
+
     /// The peak counts from now on (proc(5), `clear_refs`).
-    pub fn forget_peak(&self) {
+    fn forget_peak(&self) {
         fs::write(format!("/proc/{}/clear_refs", self.pid()), "5").expect("workerd's clear_refs can be written");
     }
 

@@ -14,14 +14,6 @@ const MEGABYTE: u64 = 1 << 20;
 const GROWTH: u64 = 16 * MEGABYTE;
 const MOMENT: Duration = Duration::from_millis(300);
 
-/// By how many bytes workerd's memory grew at its peak while this ran.
-fn growth(edge: &Edge, what: impl FnOnce()) -> u64 {
-    edge.workerd.forget_peak();
-    let before = edge.workerd.resident_bytes();
-    what();
-    edge.workerd.peak_resident_bytes().saturating_sub(before)
-}
-
 /// Reads the pattern to its end, and says how long it was.
 fn read_pattern(mut opened: Opened) -> u64 {
     let mut seen = 0;
@@ -40,7 +32,7 @@ fn a_hundred_megabytes_stream_through_with_memory_flat() {
     edge.origin.answer(EXPORT, Answer::pattern(LENGTH).field("Content-Type", "text/csv"));
     edge.origin.answer("/api/exports/chunked.csv", Answer::pattern(LENGTH).chunked());
     edge.get("/api/exports/warm.csv").expect(200).fwd("bypass").origin_requests(1);
-    let grown = growth(&edge, || {
+    let grown = edge.workerd.growth(|| {
         let opened = Call::get(EXPORT).open(edge.workerd.address()).expect("an answer");
         assert_eq!((opened.status, opened.fields.get("Content-Length")), (200, Some("104857600")));
         assert_eq!(opened.fields.get("Content-Type"), Some("text/csv"));
@@ -48,7 +40,7 @@ fn a_hundred_megabytes_stream_through_with_memory_flat() {
     });
     println!("100 MB with a length: workerd grew by {} kB", grown >> 10);
     assert!(grown < GROWTH, "workerd grew by {grown} bytes");
-    let grown = growth(&edge, || {
+    let grown = edge.workerd.growth(|| {
         let opened = Call::get("/api/exports/chunked.csv").open(edge.workerd.address()).expect("an answer");
         assert_eq!((opened.status, opened.fields.get("Content-Length")), (200, None));
         assert_eq!(read_pattern(opened), LENGTH);
@@ -65,7 +57,7 @@ fn a_client_that_reads_slowly_holds_the_origin_back_and_no_memory() {
     edge.origin.answer(EXPORT, Answer::pattern(LENGTH));
     edge.get("/healthz").expect(200).origin_requests(0);
     let mut opened = None;
-    let grown = growth(&edge, || {
+    let grown = edge.workerd.growth(|| {
         opened = Some(Call::get(EXPORT).open(edge.workerd.address()).expect("an answer"));
         std::thread::sleep(Duration::from_secs(1));
     });
@@ -145,7 +137,7 @@ fn twenty_megabytes_go_up_and_come_back_with_memory_flat() {
     let body: Vec<u8> = (0..=250).cycle().take(LENGTH).collect();
     let parts: Vec<_> = body.chunks(1 << 16).map(|part| (Duration::ZERO, part.to_vec())).collect();
     for call in [Call::new("POST", "/api/import").body(&body), Call::new("PUT", "/api/import").chunks(parts)] {
-        let grown = growth(&edge, || {
+        let grown = edge.workerd.growth(|| {
             let opened = call.open(edge.workerd.address()).expect("an answer");
             assert_eq!(read_pattern(opened), LENGTH as u64);
         });

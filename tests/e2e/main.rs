@@ -13,6 +13,7 @@ mod edge_events_timing;
 mod edge_fields;
 mod edge_follow;
 mod edge_ledger;
+mod edge_memory;
 mod edge_methods;
 mod edge_mutated;
 mod edge_odd;

@@ -2,6 +2,7 @@
 //! rules, and properties under random requests and faults.
 
 mod access;
+mod bad_days;
 mod client;
 mod collapse;
 mod documents;
