@@ -35,6 +35,7 @@ pub mod access;
 pub mod admin;
 pub mod after;
 pub mod answer;
+pub mod breaker;
 pub mod cache_control;
 pub mod cache_status;
 pub mod classify;
