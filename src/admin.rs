@@ -9,6 +9,7 @@ use crate::invalidate::{order, order_everywhere};
 use crate::key::Tenant;
 use crate::ledger::desk::purged;
 use crate::ledger::order::{Declined, Occasion, Order};
+use crate::memory::Held;
 use crate::names::{field, path};
 use crate::operators::{Caller, Operators};
 use crate::ports::{Admissions as _, Incident, Ledger as _, Ports, Request};
@@ -21,7 +22,8 @@ use serde_json::{Map, Value, json};
 
 pub(crate) const JSON: &str = "application/json";
 
-/// `GET /healthz`: that the Worker runs, which version, and what went wrong around it in this isolate.
+/// `GET /healthz`: that the Worker runs, which version, and of this isolate what went wrong around it and what its
+/// memory holds.
 ///
 /// # Errors
 /// It was asked by another method.
@@ -34,7 +36,9 @@ pub fn health<P: Ports>(ports: &P, request: &P::Request) -> Result<Made<P::Body>
     for (incident, count) in ports.incidents() {
         _ = counts.insert(incident.as_str().to_string(), count.into());
     }
-    let body = json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION"), "incidents": counts });
+    let Held { bytes, entries, evictions } = ports.memory(|memory| memory.held());
+    let memory = json!({ "bytes": bytes, "entries": entries, "evictions": evictions });
+    let body = json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION"), "incidents": counts, "memory": memory });
     Ok(Made::own(200, JSON, body.to_string(), head))
 }
 

@@ -6,11 +6,12 @@ use crate::fill::{Filled, Keep, Place, Question, fill, joinable, left};
 use crate::invalidate::Write;
 use crate::key::{CacheKey, Tenant};
 use crate::ledger::outbox::ERASED_AGAIN_MS;
-use crate::lookup::{Found, Known, Usable, find, get, holds};
+use crate::lookup::{Found, Known, Usable, find, get, hold, holds};
 use crate::ports::{Body, Flights as _, Incident, Ports, Tier as _, TierName};
 use crate::reuse::{Stale, Staleness};
 use crate::rules::{Route, Stored};
 use crate::snapshot::{Bounds, Judge, Snapshot, Then, renew, share};
+use crate::stores::{Call, asked};
 use crate::storing::is_worth_writing;
 use crate::time::UnixMillis;
 use alloc::rc::Rc;
@@ -87,12 +88,11 @@ pub async fn put<P: Ports>(ports: &P, keep: Keep<P::Body>) {
     let Keep { head, encoded, seconds, places } = keep;
     // What took too long would land behind an erasure, and lie there until it ends.
     let is_late = ports.now().0.saturating_sub(head.requested_at.0) > ERASED_AGAIN_MS / 2;
-    let own = ports.tiers().iter().find(|tier| tier.name() == TierName::Edge);
     let mut looked: Option<(CacheKey, bool)> = None;
     for Place { tier: name, key, body } in places {
         let is_older = match looked.as_ref().filter(|(other, _)| *other == key) {
             Some((_, is_older)) => *is_older,
-            None => is_newer(get(ports, own, &key).await.map(|(_, there)| there.head), &head),
+            None => get(ports, TierName::Edge, &key).await.is_some_and(|there| there.head.is_later_than(&head)),
         };
         looked = Some((key.clone(), is_older));
         if is_older || name == TierName::Kv && (is_late || !is_due(ports, &key, &head)) {
@@ -100,13 +100,11 @@ pub async fn put<P: Ports>(ports: &P, keep: Keep<P::Body>) {
         }
         let Some(tier) = ports.tiers().iter().find(|tier| tier.name() == name) else { continue };
         if name == TierName::Kv {
-            ports.flights().write_down(&key, Some(head.clone()));
+            ports.flights().write_down(&key, Some(Head::clone(&head)));
         }
-        if let Err(failure) = tier.put(&key, &head, &encoded, body, seconds).await {
-            ports.record(Incident::Put(name), &failure);
-            if name == TierName::Kv {
-                ports.flights().write_down(&key, None);
-            }
+        let put = asked(ports, Call::Put(name), tier.put(&key, &head, &encoded, body, seconds)).await;
+        if put.is_none() && name == TierName::Kv {
+            ports.flights().write_down(&key, None);
         }
     }
 }
@@ -118,11 +116,6 @@ fn is_due<P: Ports>(ports: &P, key: &CacheKey, head: &Head) -> bool {
     written.is_none_or(|there| is_worth_writing(&there, head, ports.now()))
 }
 
-/// Whether what is there is the later fetch.
-fn is_newer(there: Option<Head>, head: &Head) -> bool {
-    there.is_some_and(|there| there.fetched() > head.fetched())
-}
-
 /// Renews a stale response: from a further tier, where another location may have put a newer one, or from the origin.
 /// Once at a time, in this isolate.
 async fn renew_response<P: Ports>(ports: &P, renewal: Renewal) {
@@ -130,10 +123,15 @@ async fn renew_response<P: Ports>(ports: &P, renewal: Renewal) {
     let (position, name) = (snapshot.counters.epoch, question.flight());
     let route = ports.rules().stored().find(|(route, _)| route.name == question.route);
     let Some((route, stored)) = route.filter(|_| joinable(ports, &name, position).is_none()) else { return };
-    for tier in ports.tiers().iter().filter(|tier| tier.name() != TierName::Edge && holds(tier.name(), stored)) {
-        let Some((_, StoredResponse { head, body })) = get(ports, Some(tier), &question.key).await else { continue };
+    for tier in [TierName::Edge, TierName::Kv].into_iter().filter(|tier| holds(*tier, stored)) {
+        let Some(StoredResponse { head, body }) = get(ports, tier, &question.key).await else { continue };
         let is_current = standing(&snapshot, route, &question, &head) == Standing::Current;
         if is_current && head.fetched() > instead_of && head.ttl(&stored.lifetimes, ports.now()) > 0 {
+            if tier == TierName::Edge {
+                // The next request finds it there.
+                ports.memory(|memory| memory.remove(&question.key));
+                return;
+            }
             let seconds = left(stored, &head, head.current_age(ports.now()));
             let keep = Keep::in_tier(TierName::Edge, question.key.clone(), head, Body::Stream(body), seconds);
             if let Some(keep) = keep {
@@ -148,6 +146,7 @@ async fn renew_response<P: Ports>(ports: &P, renewal: Renewal) {
     }
     match fill(ports, &question, stored, Ok(position), None, &mut known).await {
         Filled::Stored(fetched, _) => {
+            hold(ports, route, stored, &question.key, &Rc::new(fetched.head.clone()), &fetched.bytes);
             put(ports, Keep::everywhere(ports, &question.key, stored, fetched)).await;
         }
         Filled::Failed(failure) => ports.record(Incident::Origin, &failure),
@@ -168,8 +167,11 @@ async fn known<P: Ports>(
     question: &Question,
     snapshot: &Snapshot,
 ) -> Option<Known<P::Body>> {
-    let nearest = ports.tiers().iter().find(|tier| tier.name() == TierName::Edge);
-    let Found::This(tier, there) = find(ports, nearest, question).await else { return None };
+    let there = match find(ports, TierName::Memory, question).await {
+        Found::This(tier, there) => Found::This(tier, there),
+        Found::Nothing | Found::OtherVariant => find(ports, TierName::Edge, question).await,
+    };
+    let Found::This(tier, there) = there else { return None };
     let is_of_use = standing(snapshot, route, question, &there.head) != Standing::Purged;
     (is_of_use && !there.head.validators.are_none()).then_some(())?;
     let now = ports.now();

@@ -29,6 +29,8 @@ pub struct Config {
     pub tokens: TokenSecret,
     /// The greatest age of counters that judge, in milliseconds, if the classes' are longer.
     pub snapshot_at_most: Option<u64>,
+    /// So much an isolate's memory tier holds, in bytes.
+    pub memory: usize,
     /// The zone whose caches are purged, if there is one.
     pub zone: Option<Zone>,
     /// Who may say that something happened.
@@ -49,6 +51,11 @@ pub struct Zone {
 /// What is wrong with the settings, for whoever deploys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Misconfigured(pub String);
+
+/// What an isolate's memory tier holds if nothing else is set, in bytes.
+const MEMORY_BYTES: usize = 16 * 1024 * 1024;
+/// The most that can be set: an isolate has 128 MiB for everything.
+const MEMORY_BYTES_AT_MOST: usize = 64 * 1024 * 1024;
 
 /// Where Cloudflare's API is.
 const ZONE_API: &str = "https://api.cloudflare.com";
@@ -139,6 +146,7 @@ impl Config {
             tokens: TokenSecret::new(&secret(setting::EPOCH_SECRET, "a secret of 16 characters or more,")?)
                 .ok_or_else(|| Misconfigured(format!("{} must have 16 characters or more.", setting::EPOCH_SECRET)))?,
             snapshot_at_most: get(setting::SNAPSHOT_AT_MOST_MS).map(|text| millis(&text)).transpose()?,
+            memory: get(setting::MEMORY_BYTES).map_or(Ok(MEMORY_BYTES), |text| bytes(&text))?,
             zone: zone(&get)?,
             cors_origins: get(setting::CORS_ORIGINS).map_or_else(|| Ok(Vec::new()), |text| cors_origins(&text))?,
             webhooks: get(setting::WEBHOOKS)
@@ -252,6 +260,12 @@ fn millis(text: &str) -> Result<u64, Misconfigured> {
     })
 }
 
+fn bytes(text: &str) -> Result<usize, Misconfigured> {
+    text.trim().parse().ok().filter(|bytes| *bytes <= MEMORY_BYTES_AT_MOST).ok_or_else(|| {
+        Misconfigured(format!("{} must be whole bytes from 0 to {MEMORY_BYTES_AT_MOST}.", setting::MEMORY_BYTES))
+    })
+}
+
 fn header_value(text: String) -> Result<String, Misconfigured> {
     if text.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(text)
@@ -334,6 +348,8 @@ mod tests {
             ("EPOCH_SECRET", "fifteen chars.."),
             ("SNAPSHOT_AT_MOST_MS", "99"),
             ("SNAPSHOT_AT_MOST_MS", "1s"),
+            ("MEMORY_BYTES", "16 MiB"),
+            ("MEMORY_BYTES", "67108865"),
             ("ZONE_ID", "abc"),
             ("ZONE_TOKEN", "abc"),
             ("WEBHOOKS", "[]"),

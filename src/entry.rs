@@ -8,6 +8,7 @@ use crate::names::field;
 use crate::rules::{Lifetimes, Seconds};
 use crate::time::UnixMillis;
 use crate::validation::Validators;
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
@@ -162,6 +163,12 @@ impl Head {
         fields.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect()
     }
 
+    /// Whether it is of a later fetch than another one of the same key.
+    #[must_use]
+    pub fn is_later_than(&self, other: &Self) -> bool {
+        (self.epoch, self.requested_at) > (other.epoch, other.requested_at)
+    }
+
     /// Current age (RFC 9111, section 4.2.3), in seconds.
     #[must_use]
     pub fn current_age(&self, now: UnixMillis) -> Seconds {
@@ -207,7 +214,7 @@ fn ascii(text: String) -> String {
 #[derive(Debug)]
 pub struct StoredResponse<B> {
     /// By which reuse is judged.
-    pub head: Head,
+    pub head: Rc<Head>,
     /// Of `head.length` bytes.
     pub body: B,
 }

@@ -243,6 +243,7 @@ async fn freshened<P: Ports>(
     exchange: Exchange,
 ) -> Option<Filled<P::Body>> {
     let StoredResponse { head: before, body } = known.usable.stored;
+    let before = Rc::unwrap_or_clone(before);
     let answered = validators(|name| response.header(name));
     let Ok(Read::Whole(bytes)) = ports.origin().read(body, BODY_GREATEST_LENGTH).await else { return None };
     (bytes.len() == before.length && digest(&bytes) == before.digest).then_some(())?;
@@ -360,7 +361,7 @@ fn marks(field: Option<&str>) -> Option<String> {
 #[derive(Debug)]
 pub struct Keep<B> {
     /// By which reuse is judged.
-    pub head: Head,
+    pub head: Rc<Head>,
     /// The same, encoded.
     pub encoded: String,
     /// For how long.
@@ -390,12 +391,12 @@ impl<B> Keep<B> {
         let place = |tier, key| Place { tier, key, body: Body::Bytes(bytes.clone()) };
         let places = holding.flat_map(|tier| names.iter().flatten().map(move |key| (tier, key.clone())));
         let places = places.map(|(tier, key)| place(tier, key)).collect();
-        Self { seconds: left(stored, &head, head.initial_age), head, encoded, places }
+        Self { seconds: left(stored, &head, head.initial_age), head: head.into(), encoded, places }
     }
 
     /// In one tier.
     #[must_use]
-    pub fn in_tier(tier: TierName, key: CacheKey, head: Head, body: Body<B>, seconds: Seconds) -> Option<Self> {
+    pub fn in_tier(tier: TierName, key: CacheKey, head: Rc<Head>, body: Body<B>, seconds: Seconds) -> Option<Self> {
         Some(Self { encoded: head.encode()?, head, seconds, places: vec![Place { tier, key, body }] })
     }
 }

@@ -1,4 +1,5 @@
-//! Looks a key up: the counters and the nearest tier at once, then the further tiers, until something may answer.
+//! Looks a key up: the counters and the nearest tier that has it at once, then the further tiers, until something may
+//! answer.
 
 use crate::cache_control::RequestDirectives;
 use crate::cache_status::Forward;
@@ -8,10 +9,12 @@ use crate::epoch::{Covered, Epoch, Standing};
 use crate::fill::Question;
 use crate::follow::Inbound;
 use crate::key::{CacheKey, Tenant};
-use crate::ports::{Flights as _, Incident, Ports, Tier as _, TierName};
+use crate::ports::{Flights as _, Ports, Tier as _, TierName};
 use crate::reuse::{Knowledge, Reuse, Stale, reuse};
 use crate::rules::{Route, Seconds, Stored};
 use crate::snapshot::{Bounds, Judge, URGED_MS, judge, renew};
+use crate::stores::{Call, asked};
+use alloc::rc::Rc;
 use alloc::string::String;
 use futures::future::join;
 
@@ -66,8 +69,10 @@ impl<B> Usable<B> {
     }
 }
 
-/// Asks for counters and in the nearest tier at once, then in the further tiers in turn. `newer_than` is a position
-/// that the client knows of.
+/// Asks for counters and in the nearest tiers at once, then in the further ones in turn. `newer_than` is a position that
+/// the client knows of.
+///
+/// What memory has and is stale may have been renewed by another isolate: the data centre's tier is asked for that.
 pub async fn lookup<P: Ports>(
     ports: &P,
     selected: &Selected<'_>,
@@ -76,10 +81,9 @@ pub async fn lookup<P: Ports>(
 ) -> Lookup<P::Body> {
     let Question { tenant, key, inbound, .. } = question;
     let asked = inbound.as_ref().map_or_else(RequestDirectives::default, |inbound| inbound.directives);
-    let mut tiers = ports.tiers().iter().filter(|tier| holds(tier.name(), selected.stored));
     let bounds = Bounds::of(&selected.stored.lifetimes, ports.config().snapshot_at_most);
-    let mut tier = tiers.next();
-    let (judge, mut found) = join(judge(ports, tenant, bounds, newer_than), find(ports, tier, question)).await;
+    let (judge, (mut found, further)) = join(judge(ports, tenant, bounds, newer_than), nearest(ports, question)).await;
+    let mut further = further.iter().copied().filter(|tier| holds(*tier, selected.stored));
     let mut lookup = Lookup { judge, usable: None, why: Forward::UriMiss, purged: false, known: None };
     loop {
         if matches!(found, Found::OtherVariant) {
@@ -88,7 +92,7 @@ pub async fn lookup<P: Ports>(
         if let Found::This(tier, stored) = found {
             if catch_up(ports, tenant, bounds, &mut lookup.judge, &stored.head).await {
                 // It was judged by counters that are not the last word any more.
-                lookup.known = None;
+                (lookup.known, lookup.usable) = (None, None);
             }
             let known = known(lookup.judge.as_ref(), selected.route, key, &stored, newer_than);
             let judged = reuse(&stored.head, &selected.stored.lifetimes, known, &asked, ports.now());
@@ -98,8 +102,15 @@ pub async fn lookup<P: Ports>(
                     return lookup;
                 }
                 Reuse::WhileRenewed(stale) => {
-                    lookup.usable = Some(Usable::stale(tier, stored, stale));
-                    return lookup;
+                    let is_later = |held: &Usable<_>| held.stored.head.is_later_than(&stored.head);
+                    if !lookup.usable.as_ref().is_some_and(is_later) {
+                        lookup.usable = Some(Usable::stale(tier, stored, stale));
+                    }
+                    if tier != TierName::Memory {
+                        return lookup;
+                    }
+                    found = find(ports, TierName::Edge, question).await;
+                    continue;
                 }
                 Reuse::OnError(stale) => (Some(stale), Forward::Stale, true),
                 Reuse::Expired(stale) => (Some(stale), Forward::Stale, false),
@@ -115,11 +126,16 @@ pub async fn lookup<P: Ports>(
                 lookup.purged = true;
             }
         }
-        tier = tiers.next();
-        if tier.is_none() {
-            return lookup;
-        }
+        let Some(tier) = further.next().filter(|_| lookup.usable.is_none()) else { return lookup };
         found = find(ports, tier, question).await;
+    }
+}
+
+/// What memory has, or else the data centre; and where else to look.
+async fn nearest<P: Ports>(ports: &P, question: &Question) -> (Found<P::Body>, &'static [TierName]) {
+    match find(ports, TierName::Memory, question).await {
+        Found::Nothing => (find(ports, TierName::Edge, question).await, &[TierName::Kv]),
+        found => (found, &[TierName::Edge, TierName::Kv]),
     }
 }
 
@@ -171,7 +187,6 @@ fn known<B>(
 }
 
 /// What a tier has for a question.
-#[expect(clippy::large_enum_variant, reason = "it is matched where it is made")]
 pub enum Found<B> {
     /// Nothing.
     Nothing,
@@ -183,12 +198,12 @@ pub enum Found<B> {
 
 /// Asks a tier: for the entry that was stored last, and if other fields selected that one, for the variant that this
 /// request's fields select (RFC 9111, section 4.1).
-pub async fn find<P: Ports>(ports: &P, tier: Option<&P::Tier>, question: &Question) -> Found<P::Body> {
-    let Some((name, stored)) = get(ports, tier, &question.key).await else { return Found::Nothing };
-    let Some(inbound) = &question.inbound else { return Found::This(name, stored) };
-    let Some(variance) = other_variant(&stored.head, inbound) else { return Found::This(name, stored) };
+pub async fn find<P: Ports>(ports: &P, tier: TierName, question: &Question) -> Found<P::Body> {
+    let Some(stored) = get(ports, tier, &question.key).await else { return Found::Nothing };
+    let Some(inbound) = &question.inbound else { return Found::This(tier, stored) };
+    let Some(variance) = other_variant(&stored.head, inbound) else { return Found::This(tier, stored) };
     match get(ports, tier, &question.key.variant(&variance)).await {
-        Some((name, variant)) if other_variant(&variant.head, inbound).is_none() => Found::This(name, variant),
+        Some(variant) if other_variant(&variant.head, inbound).is_none() => Found::This(tier, variant),
         Some(_) | None => Found::OtherVariant,
     }
 }
@@ -197,30 +212,33 @@ pub async fn find<P: Ports>(ports: &P, tier: Option<&P::Tier>, question: &Questi
 #[must_use]
 pub fn holds(tier: TierName, stored: &Stored) -> bool {
     match tier {
-        TierName::Edge => true,
+        TierName::Memory | TierName::Edge => true,
         TierName::Kv => stored.hot,
     }
 }
 
 /// What a tier has. A tier that fails has nothing.
-pub async fn get<P: Ports>(
-    ports: &P,
-    tier: Option<&P::Tier>,
-    key: &CacheKey,
-) -> Option<(TierName, StoredResponse<P::Body>)> {
-    let tier = tier?;
-    match tier.get(key).await {
-        Ok(Some(stored)) => Some((tier.name(), stored)),
-        Ok(None) => {
-            if tier.name() == TierName::Kv {
-                // Whatever was written there is gone, or not yet to be seen.
-                ports.flights().write_down(key, None);
-            }
-            None
-        }
-        Err(failure) => {
-            ports.record(Incident::Get(tier.name()), &failure);
-            None
-        }
+pub async fn get<P: Ports>(ports: &P, tier: TierName, key: &CacheKey) -> Option<StoredResponse<P::Body>> {
+    if tier == TierName::Memory {
+        let (head, bytes) = ports.memory(|memory| memory.get(key))?;
+        return Some(StoredResponse { head, body: ports.held(bytes) });
     }
+    let store = ports.tiers().iter().find(|store| store.name() == tier)?;
+    let found = asked(ports, Call::Get(tier), store.get(key)).await?;
+    if found.is_none() && tier == TierName::Kv {
+        // Whatever was written there is gone, or not yet to be seen.
+        ports.flights().write_down(key, None);
+    }
+    found
+}
+
+/// Holds a response in this isolate's memory, if it is small enough. One of several variants under its own name, too.
+pub fn hold<P: Ports>(ports: &P, route: &Route, stored: &Stored, key: &CacheKey, head: &Rc<Head>, bytes: &Rc<[u8]>) {
+    let variant = head.followed.as_ref().filter(|followed| !followed.nominated.is_empty());
+    let variant = variant.map(|variant| key.variant(&variant.variance));
+    ports.memory(|memory| {
+        for key in [Some(key), variant.as_ref()].into_iter().flatten() {
+            memory.put(key, &route.class, stored.limits, head.clone(), bytes.clone());
+        }
+    });
 }

@@ -321,6 +321,8 @@ pub mod setting {
     pub const ZONE_API: &str = "ZONE_API";
     /// Variable, may be missing: the greatest age of counters that judge, in milliseconds, if the classes' are longer.
     pub const SNAPSHOT_AT_MOST_MS: &str = "SNAPSHOT_AT_MOST_MS";
+    /// Variable, may be missing: so much an isolate's memory tier holds, in bytes; 0 for none.
+    pub const MEMORY_BYTES: &str = "MEMORY_BYTES";
     /// Binding: Workers KV.
     pub const KV: &str = "KV";
     /// Binding: the Durable Object namespace of the ledgers.

@@ -13,8 +13,10 @@ use crate::epoch::Epoch;
 use crate::fill::Fetched;
 use crate::key::{CacheKey, Tenant};
 use crate::ledger::order::{Declined, Done, Order};
+use crate::memory::Memory;
 use crate::rules::{Rules, Seconds, Text};
 use crate::snapshot::{Held, Snapshot};
+use crate::stores::{Breakers, Call};
 use crate::time::UnixMillis;
 use alloc::rc::Rc;
 use alloc::string::String;
@@ -56,6 +58,12 @@ pub trait Ports {
     fn rules(&self) -> &Rules;
     /// The settings.
     fn config(&self) -> &Config;
+    /// This isolate's memory.
+    fn memory<T>(&self, act: impl FnOnce(&mut Memory) -> T) -> T;
+    /// A body that memory holds.
+    fn held(&self, bytes: Rc<[u8]>) -> Self::Body;
+    /// Which calls of the stores have failed lately in this isolate.
+    fn breakers<T>(&self, act: impl FnOnce(&mut Breakers) -> T) -> T;
     /// The stores, the nearest first.
     fn tiers(&self) -> &[Self::Tier];
     /// The ledger.
@@ -70,7 +78,9 @@ pub trait Ports {
     fn origin(&self) -> &Self::Origin;
     /// A second copy of a body, if it can be had without reading it.
     fn copy(&self, body: &Self::Body) -> Option<Self::Body>;
-    /// Counts what went wrong without failing the request, and writes it to the log.
+    /// Counts what went wrong without failing the request.
+    fn count(&self, incident: Incident);
+    /// The same, and writes it to the log.
     fn record(&self, incident: Incident, failure: &Failure);
     /// What was counted so far in this isolate.
     fn incidents(&self) -> Vec<(Incident, u64)>;
@@ -96,6 +106,8 @@ pub trait Request {
 /// One of the places where answers are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TierName {
+    /// The memory of this isolate.
+    Memory,
     /// The Cache API of this data centre.
     Edge,
     /// Workers KV, everywhere.
@@ -103,10 +115,14 @@ pub enum TierName {
 }
 
 impl TierName {
+    /// All of them, the nearest first.
+    pub const ALL: [Self; 3] = [Self::Memory, Self::Edge, Self::Kv];
+
     /// The word for header, log and metric.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Memory => "memory",
             Self::Edge => "edge",
             Self::Kv => "kv",
         }
@@ -353,6 +369,12 @@ pub enum Incident {
     Get(TierName),
     /// A tier did not take an entry.
     Put(TierName),
+    /// A body is not the one that its head was written for.
+    Corrupt(TierName),
+    /// A store has failed again and again and was not asked.
+    Skipped(Call),
+    /// Since now a store is not asked any more, or is asked again.
+    Breaker(Call),
     /// The ledger did not answer.
     Ledger,
     /// The data centre's copy of the counters could not be read or put.
@@ -372,6 +394,26 @@ impl Incident {
             Self::Get(TierName::Kv) => "kv_get_failed",
             Self::Put(TierName::Edge) => "edge_put_failed",
             Self::Put(TierName::Kv) => "kv_put_failed",
+            Self::Corrupt(TierName::Edge) => "edge_body_corrupt",
+            Self::Corrupt(TierName::Kv) => "kv_body_corrupt",
+            Self::Skipped(Call::Get(TierName::Edge)) => "edge_get_skipped",
+            Self::Skipped(Call::Get(TierName::Kv)) => "kv_get_skipped",
+            Self::Skipped(Call::Put(TierName::Edge)) => "edge_put_skipped",
+            Self::Skipped(Call::Put(TierName::Kv)) => "kv_put_skipped",
+            Self::Skipped(Call::SnapshotGet) => "snapshot_get_skipped",
+            Self::Skipped(Call::SnapshotPut) => "snapshot_put_skipped",
+            Self::Breaker(Call::Get(TierName::Edge)) => "edge_get_breaker",
+            Self::Breaker(Call::Get(TierName::Kv)) => "kv_get_breaker",
+            Self::Breaker(Call::Put(TierName::Edge)) => "edge_put_breaker",
+            Self::Breaker(Call::Put(TierName::Kv)) => "kv_put_breaker",
+            Self::Breaker(Call::SnapshotGet) => "snapshot_get_breaker",
+            Self::Breaker(Call::SnapshotPut) => "snapshot_put_breaker",
+            // Memory is not asked in a way that could fail.
+            Self::Get(TierName::Memory)
+            | Self::Put(TierName::Memory)
+            | Self::Corrupt(TierName::Memory)
+            | Self::Skipped(Call::Get(TierName::Memory) | Call::Put(TierName::Memory))
+            | Self::Breaker(Call::Get(TierName::Memory) | Call::Put(TierName::Memory)) => "memory_failed",
             Self::Ledger => "ledger_failed",
             Self::Snapshot => "snapshot_failed",
             Self::Origin => "origin_failed",

@@ -7,15 +7,20 @@ use crate::cache_status::{CacheStatus, Forward, Outcome};
 use crate::classify::Selected;
 use crate::entry::{Head, StoredResponse};
 use crate::fill::{Fetched, Filled, Keep, Question, Unstored, left};
-use crate::lookup::{Known, Usable};
+use crate::lookup::{Known, Usable, hold};
 use crate::names::field;
 use crate::pipeline::Served;
-use crate::ports::{Body, Failure, Incident, Origin as _, Ports, Read, TierName};
+use crate::ports::{Body, Failure, Incident, Origin as _, Ports, Read, TierName, within};
 use crate::problem::{Kind, Problem};
 use crate::reuse::Staleness;
 use crate::rules::{DecidedBy, Seconds};
 use crate::storing::BODY_GREATEST_LENGTH;
+use crate::validation::digest;
+use alloc::rc::Rc;
 use alloc::string::ToString as _;
+
+/// For so long the body of a store that is read is waited for, in milliseconds.
+const READ_MS: u64 = 500;
 
 /// A request for a stored route, as it is answered.
 pub struct Reader<'a, P: Ports> {
@@ -38,16 +43,21 @@ pub struct Missed<B> {
 }
 
 impl<P: Ports> Reader<'_, P> {
-    /// Answers from store. What a further tier had is kept in the nearest one too. Nothing, if the store does not give
-    /// the body.
+    /// Answers from store. What a further tier had is kept in the nearer ones too. Nothing, if the store does not give
+    /// the body, or not the one that the head was written for.
     pub async fn hit(&self, question: &Question, usable: Usable<P::Body>) -> Option<Served<P>> {
         let Usable { tier, stored: StoredResponse { head, body }, age, ttl, stale } = usable;
         let status = CacheStatus::Hit { ttl, tier, stale: stale.map(|stale| stale.why) };
         let copy = match tier {
-            TierName::Edge => None,
+            TierName::Memory | TierName::Edge => None,
             TierName::Kv => self.ports.copy(&body),
         };
-        let body = self.readable(body, tier).await?;
+        let body = self.readable(&head, body, tier).await?;
+        if let Body::Bytes(bytes) = &body
+            && tier != TierName::Memory
+        {
+            self.hold(question, &head, bytes);
+        }
         let made = self.stored(&head, body, Some(age), stale.is_some(), &status);
         let keep = copy.and_then(|copy| {
             let seconds = left(self.selected.stored, &head, age);
@@ -71,6 +81,7 @@ impl<P: Ports> Reader<'_, P> {
         match filled {
             Filled::Stored(fetched, status) => {
                 let made = self.fetched(&fetched, why, status, Outcome::Stored { purged });
+                self.hold(question, &Rc::new(fetched.head.clone()), &fetched.bytes);
                 let keep = Keep::everywhere(self.ports, &question.key, self.selected.stored, fetched);
                 Ok(Served { answer: Answer::Made(made), after: After::keeping(Some(keep)) })
             }
@@ -108,16 +119,24 @@ impl<P: Ports> Reader<'_, P> {
         let Usable { tier, stored: StoredResponse { head, body }, age, ttl, stale } = usable?;
         let outcome = Outcome::StaleIfError { ttl, why: stale.map_or(Staleness::Expired, |stale| stale.why) };
         let status = CacheStatus::Forwarded { why, status, outcome };
-        let body = self.readable(body, tier).await?;
+        let body = self.readable(&head, body, tier).await?;
         Some(self.stored(&head, body, Some(age), true, &status).into())
     }
 
-    /// A body of a store's. One of which a part is asked for is read.
-    async fn readable(&self, body: P::Body, tier: TierName) -> Option<Body<P::Body>> {
-        if self.asked.range.is_none() {
+    /// A body of a store's. One of which a part is asked for is read, and so is one that memory can hold: then it is seen
+    /// whether it is the one that its head was written for.
+    async fn readable(&self, head: &Head, body: P::Body, tier: TierName) -> Option<Body<P::Body>> {
+        let is_held = tier != TierName::Memory && self.ports.memory(|memory| memory.takes(head.length));
+        if self.asked.range.is_none() && !is_held {
             return Some(Body::Stream(body));
         }
-        match self.ports.origin().read(body, BODY_GREATEST_LENGTH).await {
+        let reads = self.ports.origin().read(body, BODY_GREATEST_LENGTH);
+        let read = within(self.ports, READ_MS, reads).await;
+        match read.unwrap_or_else(|| Err(Failure("the body took too long".into()))) {
+            Ok(Read::Whole(bytes)) if is_held && digest(&bytes) != head.digest => {
+                self.ports.record(Incident::Corrupt(tier), &Failure("the body is not what its head says".into()));
+                None
+            }
             Ok(Read::Whole(bytes)) => Some(Body::Bytes(bytes.into())),
             Ok(Read::Longer(body)) => Some(Body::Stream(body)),
             Err(failure) => {
@@ -125,6 +144,10 @@ impl<P: Ports> Reader<'_, P> {
                 None
             }
         }
+    }
+
+    fn hold(&self, question: &Question, head: &Rc<Head>, bytes: &Rc<[u8]>) {
+        hold(self.ports, self.selected.route, self.selected.stored, &question.key, head, bytes);
     }
 
     fn stored(

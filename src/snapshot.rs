@@ -8,6 +8,7 @@ use crate::epoch::{Counters, Epoch};
 use crate::key::Tenant;
 use crate::ports::{Failure, Incident, Ledger as _, Ports, Snapshots as _, Told, within};
 use crate::rules::{Lifetimes, Seconds};
+use crate::stores::{Call, asked};
 use crate::time::UnixMillis;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString as _};
@@ -132,8 +133,7 @@ pub async fn judge<P: Ports>(ports: &P, tenant: &Tenant, bounds: Bounds, newer_t
     if let Some(judge) = ports.snapshots().own(tenant).and_then(recent) {
         return Some(judge);
     }
-    let shared = ports.snapshots().shared(tenant).await;
-    let shared = shared.map_err(|failure| ports.record(Incident::Snapshot, &failure)).ok().flatten();
+    let shared = asked(ports, Call::SnapshotGet, ports.snapshots().shared(tenant)).await.flatten();
     // Looked at only now: another request may have asked meanwhile.
     let known = match (shared, ports.snapshots().own(tenant)) {
         (Some(shared), Some(own)) if !shared.is_later_than(&own.snapshot) => Some(own.snapshot),
@@ -186,10 +186,8 @@ pub fn keep<P: Ports>(ports: &P, tenant: &Tenant, snapshot: &Rc<Snapshot>) {
 /// Puts a copy where the other isolates of this data centre find it, unless the one there says more. Two that do so
 /// at once may leave the older one; it is as old as it says.
 pub async fn share<P: Ports>(ports: &P, tenant: &Tenant, snapshot: &Snapshot) {
-    let there = ports.snapshots().shared(tenant).await.ok().flatten();
-    if there.is_none_or(|there| snapshot.is_later_than(&there))
-        && let Err(failure) = ports.snapshots().share(tenant, snapshot).await
-    {
-        ports.record(Incident::Snapshot, &failure);
+    let Some(there) = asked(ports, Call::SnapshotGet, ports.snapshots().shared(tenant)).await else { return };
+    if there.is_none_or(|there| snapshot.is_later_than(&there)) {
+        _ = asked(ports, Call::SnapshotPut, ports.snapshots().share(tenant, snapshot)).await;
     }
 }

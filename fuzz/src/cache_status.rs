@@ -72,7 +72,7 @@ const STALENESS: [Staleness; 4] =
 fn said(choices: &mut Choices) -> CacheStatus {
     if choices.of(&[false, true]) {
         let stale = choices.of(&[false, true]).then(|| choices.of(&STALENESS));
-        return CacheStatus::Hit { ttl: choices.ttl(), tier: choices.of(&[TierName::Edge, TierName::Kv]), stale };
+        return CacheStatus::Hit { ttl: choices.ttl(), tier: choices.of(&TierName::ALL), stale };
     }
     let why = choices.of(&[Forward::Bypass, Forward::Method, Forward::UriMiss, Forward::Request, Forward::Stale]);
     let outcomes = [

@@ -60,6 +60,8 @@ pub(crate) fn vars(tenant: &str, origin: &str) -> BTreeMap<String, String> {
         ("OPERATOR_TOKENS_SHA256", OPERATOR_TOKEN_SHA256),
         ("ORIGIN_SECRET", ORIGIN_SECRET),
         ("EPOCH_SECRET", EPOCH_SECRET),
+        // Without a memory tier, a case sees what the tiers behind it do.
+        ("MEMORY_BYTES", "0"),
     ];
     vars.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }

@@ -4,6 +4,7 @@ use super::js::{failure, get, object};
 use crate::answer::Made;
 use crate::names::field;
 use crate::ports::{Body, Edits, Failure, Field, Read, Request};
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use wasm_bindgen::{JsCast as _, JsValue};
@@ -17,6 +18,8 @@ pub enum Unread {
     Response(Response),
     /// In memory on the JavaScript side.
     Buffer(ArrayBuffer),
+    /// Held by this isolate's memory tier.
+    Bytes(Rc<[u8]>),
     /// What is left of one that turned out too long to be read.
     Stream(ReadableStream),
 }
@@ -87,6 +90,7 @@ async fn read_stream(stream: &ReadableStream, at_most: usize) -> Result<Option<V
 pub async fn read(body: Unread, at_most: usize) -> Result<Read<Unread>, Failure> {
     let stream = match body {
         Unread::Buffer(buffer) => return Ok(Read::Whole(Uint8Array::new(&buffer).to_vec())),
+        Unread::Bytes(bytes) => return Ok(Read::Whole(bytes.to_vec())),
         Unread::Stream(stream) => stream,
         Unread::Response(response) => {
             if declared(&response.headers()).is_some_and(|length| length <= at_most) {
@@ -153,7 +157,9 @@ pub fn made(made: Made<Unread>) -> Result<Response, JsValue> {
     init.set_headers_headers(&headers(&made.fields)?);
     match made.body {
         Body::Empty => Response::new_with_opt_readable_stream_and_init(None, &init),
-        Body::Bytes(bytes) => Response::new_with_opt_js_u8_array_and_init(Some(&Uint8Array::from(&*bytes)), &init),
+        Body::Bytes(bytes) | Body::Stream(Unread::Bytes(bytes)) => {
+            Response::new_with_opt_js_u8_array_and_init(Some(&Uint8Array::from(&*bytes)), &init)
+        }
         Body::Stream(Unread::Buffer(buffer)) => Response::new_with_opt_buffer_source_and_init(Some(&buffer), &init),
         Body::Stream(Unread::Stream(stream)) => Response::new_with_opt_readable_stream_and_init(Some(&stream), &init),
         Body::Stream(Unread::Response(response)) => {

@@ -8,10 +8,12 @@ use super::ledgers::Ledgers;
 use super::origin::FetchOrigin;
 use super::tiers::{EdgeTier, KvTier, Store};
 use crate::config::{Config, Misconfigured};
+use crate::memory::Memory;
 use crate::names::setting;
 use crate::ports::{Failure, Incident, Ports};
 use crate::rules::{Rules, compiled};
 use crate::small::Map;
+use crate::stores::Breakers;
 use crate::time::UnixMillis;
 use crate::validation::hex;
 use alloc::rc::Rc;
@@ -27,6 +29,8 @@ use worker::{Context, Env};
 thread_local! {
     /// An isolate's settings do not change, so they are read once.
     static CONFIG: RefCell<Option<Rc<Config>>> = const { RefCell::new(None) };
+    static MEMORY: RefCell<Memory> = const { RefCell::new(Memory::new(0)) };
+    static BREAKERS: RefCell<Breakers> = const { RefCell::new(Breakers::new()) };
     static INCIDENTS: RefCell<Map<Incident, u64>> = const { RefCell::new(Map::new()) };
 }
 
@@ -67,6 +71,7 @@ pub fn config(env: &Env) -> Result<Rc<Config>, Misconfigured> {
         return Ok(config);
     }
     let config = Rc::new(Config::read(compiled(), |name| get(env, name).as_string())?);
+    MEMORY.set(Memory::new(config.memory));
     CONFIG.set(Some(config.clone()));
     Ok(config)
 }
@@ -105,6 +110,18 @@ impl Ports for Shell {
         &self.config
     }
 
+    fn memory<T>(&self, act: impl FnOnce(&mut Memory) -> T) -> T {
+        MEMORY.with_borrow_mut(act)
+    }
+
+    fn held(&self, bytes: Rc<[u8]>) -> Unread {
+        Unread::Bytes(bytes)
+    }
+
+    fn breakers<T>(&self, act: impl FnOnce(&mut Breakers) -> T) -> T {
+        BREAKERS.with_borrow_mut(act)
+    }
+
     fn tiers(&self) -> &[Store] {
         &self.tiers
     }
@@ -132,12 +149,17 @@ impl Ports for Shell {
     fn copy(&self, body: &Unread) -> Option<Unread> {
         match body {
             Unread::Buffer(buffer) => Some(Unread::Buffer(buffer.clone())),
+            Unread::Bytes(bytes) => Some(Unread::Bytes(bytes.clone())),
             Unread::Response(_) | Unread::Stream(_) => None,
         }
     }
 
-    fn record(&self, incident: Incident, failure: &Failure) {
+    fn count(&self, incident: Incident) {
         INCIDENTS.with_borrow_mut(|counts| counts.change(incident, |count| *count += 1));
+    }
+
+    fn record(&self, incident: Incident, failure: &Failure) {
+        self.count(incident);
         worker::console_error!("{}: {}", incident.as_str(), failure.0);
     }
 

@@ -74,7 +74,7 @@ impl EdgeTier {
         // A body that is not as long as its head says is not the one that the head was written for.
         let length = declared(&response.headers());
         let whole = head.filter(|head| length.is_none_or(|length| length == head.length));
-        Ok(whole.map(|head| StoredResponse { head, body: Unread::Response(response) }))
+        Ok(whole.map(|head| StoredResponse { head: head.into(), body: Unread::Response(response) }))
     }
 
     async fn put(
@@ -153,7 +153,7 @@ impl KvTier {
         let head = metadata.and_then(|text| Head::decode(&text));
         // A value that is not as long as its head says is not the one that the head was written for.
         let whole = head.filter(|head| usize::try_from(buffer.byte_length()).is_ok_and(|length| length == head.length));
-        Ok(whole.map(|head| StoredResponse { head, body: Unread::Buffer(buffer) }))
+        Ok(whole.map(|head| StoredResponse { head: head.into(), body: Unread::Buffer(buffer) }))
     }
 
     async fn put(&self, key: &CacheKey, encoded: &str, body: Body<Unread>, keep: Seconds) -> Result<(), JsValue> {
@@ -170,7 +170,7 @@ impl KvTier {
 fn buffer(body: Body<Unread>) -> Result<JsValue, JsValue> {
     match body {
         Body::Empty => Ok(Uint8Array::new_with_length(0).into()),
-        Body::Bytes(bytes) => Ok(Uint8Array::from(&*bytes).into()),
+        Body::Bytes(bytes) | Body::Stream(Unread::Bytes(bytes)) => Ok(Uint8Array::from(&*bytes).into()),
         Body::Stream(Unread::Buffer(buffer)) => Ok(buffer.into()),
         Body::Stream(Unread::Response(_) | Unread::Stream(_)) => {
             Err(JsValue::from("a body that is not in memory is not put"))

@@ -60,6 +60,7 @@ fn the_readme_lists_every_setting_and_binding() {
         setting::ZONE_TOKEN,
         setting::ZONE_API,
         setting::SNAPSHOT_AT_MOST_MS,
+        setting::MEMORY_BYTES,
         setting::KV,
         setting::LEDGER,
     ];

@@ -87,9 +87,9 @@ impl Run {
         // Not far from midnight, so that some runs pass it.
         let world = World::at(86_400 - 400);
         world.interleaved.set(true);
-        let here = Location::new(&world);
+        let here = Location::remembering(&world);
         let beside = Location::beside(&here);
-        let locations = [here, beside, Location::new(&world), Location::new(&world)];
+        let locations = [here, beside, Location::remembering(&world), Location::new(&world)];
         Self {
             case,
             random: Random::new(case),

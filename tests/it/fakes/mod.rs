@@ -23,9 +23,11 @@ use crate::tasks::{step_aside, until};
 use hotrod_edge::config::Config;
 use hotrod_edge::key::Tenant;
 use hotrod_edge::ledger::desk::Disk as _;
+use hotrod_edge::memory::Memory;
 use hotrod_edge::ports::{Failure, Incident, Ports, TierName};
 use hotrod_edge::rules::{Rules, compiled};
 use hotrod_edge::snapshot::Snapshot;
+use hotrod_edge::stores::Breakers;
 use hotrod_edge::time::UnixMillis;
 use hotrod_edge::validation;
 use serde::Deserialize;
@@ -218,6 +220,8 @@ pub struct Location {
     pub world: Rc<World>,
     pub edge: Rc<Store>,
     pub shelf: Rc<Shelf>,
+    memory: RefCell<Memory>,
+    breakers: RefCell<Breakers>,
     tiers: [tier::FakeTier; 2],
     ledger: ledger::FakeLedger,
     snapshots: isolate::FakeSnapshots,
@@ -247,6 +251,11 @@ impl Location {
         Self::with_settings(world, &[(name, value)], None)
     }
 
+    /// With a memory tier. Without one, a test sees what the tiers behind it do.
+    pub fn remembering(world: &Rc<World>) -> Rc<Self> {
+        Self::with_setting(world, "MEMORY_BYTES", "16777216")
+    }
+
     /// With these settings in the place of the usual ones, and perhaps other rules.
     pub fn with_settings(world: &Rc<World>, settings: &[(&str, &str)], rules: Option<Rc<Rules>>) -> Rc<Self> {
         Self::of(world, config(TENANT, settings), rules, Rc::default(), Rc::default())
@@ -260,6 +269,8 @@ impl Location {
     fn of(world: &Rc<World>, config: Config, rules: Option<Rc<Rules>>, edge: Rc<Store>, shelf: Rc<Shelf>) -> Rc<Self> {
         let tier = |name, store| tier::FakeTier { name, store, world: world.clone() };
         Rc::new(Self {
+            memory: RefCell::new(Memory::new(config.memory)),
+            breakers: RefCell::default(),
             tiers: [tier(TierName::Edge, edge.clone()), tier(TierName::Kv, world.kv.clone())],
             ledger: ledger::FakeLedger {
                 world: world.clone(),
@@ -297,6 +308,7 @@ fn config(tenant: &str, settings: &[(&str, &str)]) -> Config {
             "ORIGIN_SECRET" => SECRET,
             "EPOCH_SECRET" => EPOCH_SECRET,
             "WEBHOOKS" => WEBHOOKS,
+            "MEMORY_BYTES" => "0",
             _ => return None,
         };
         Some(value.to_string())
@@ -318,6 +330,9 @@ impl Location {
 impl Hash for Location {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (&*self.edge, self.shelf.texts(), self.flights.under_way_now(), self.flights.written_so_far()).hash(state);
+        for (key, head) in self.memory.borrow().heads() {
+            (key.as_str(), head.encode()).hash(state);
+        }
         for held in self.snapshots.own.borrow().values() {
             (held.snapshot.encode(), held.since.0).hash(state);
         }
@@ -362,6 +377,18 @@ impl Ports for Location {
         &self.config
     }
 
+    fn memory<T>(&self, act: impl FnOnce(&mut Memory) -> T) -> T {
+        act(&mut self.memory.borrow_mut())
+    }
+
+    fn held(&self, bytes: Rc<[u8]>) -> Bytes {
+        Bytes { bytes, cut: false }
+    }
+
+    fn breakers<T>(&self, act: impl FnOnce(&mut Breakers) -> T) -> T {
+        act(&mut self.breakers.borrow_mut())
+    }
+
     fn tiers(&self) -> &[Self::Tier] {
         &self.tiers
     }
@@ -391,6 +418,10 @@ impl Ports for Location {
     }
 
     fn record(&self, incident: Incident, _failure: &Failure) {
+        self.count(incident);
+    }
+
+    fn count(&self, incident: Incident) {
         *self.world.incidents.borrow_mut().entry(incident).or_default() += 1;
     }
 

@@ -142,7 +142,7 @@ impl Tier for FakeTier {
         let there = entry.gone_at > self.world.now();
         self.world.gates.saw(there.then_some(&entry.head));
         let head = Head::decode(&entry.head).filter(|_| there);
-        Ok(head.map(|head| StoredResponse { head, body: entry.body.clone() }))
+        Ok(head.map(|head| StoredResponse { head: head.into(), body: entry.body.clone() }))
     }
 
     async fn put(
