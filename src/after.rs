@@ -2,7 +2,7 @@
 
 use crate::entry::{Head, StoredResponse};
 use crate::epoch::{Covered, Standing};
-use crate::fill::{Filled, Keep, Place, Question, fill, joinable, left};
+use crate::fill::{Asker, Filled, Keep, Place, Question, fill, joinable, left};
 use crate::invalidate::Write;
 use crate::key::{CacheKey, Tenant};
 use crate::ledger::outbox::ERASED_AGAIN_MS;
@@ -145,12 +145,13 @@ async fn renew_response<P: Ports>(ports: &P, renewal: Renewal) {
     if joinable(ports, &name, position).is_some() {
         return;
     }
-    match fill(ports, &question, stored, Ok(position), None, &mut known).await {
+    match fill(ports, &question, stored, Ok(position), None, &mut known, Asker::Renewal).await {
         Filled::Stored(fetched, _) => {
             put(ports, Keep::everywhere(ports, &question.key, stored, fetched)).await;
         }
+        Filled::HandedOn(fetched) => put(ports, Keep::nearby(ports, &question.key, stored, fetched)).await,
         Filled::Failed(failure) => ports.record(Incident::Origin, &failure),
-        Filled::Joined(_) | Filled::Unstored(_) => {}
+        Filled::Joined(_) | Filled::Overdue | Filled::Unstored(_) => {}
     }
 }
 

@@ -13,6 +13,7 @@ mod faults;
 mod fields;
 mod follow;
 mod frugal;
+mod leases;
 mod ledgers;
 mod orders;
 mod promises;
