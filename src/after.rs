@@ -2,7 +2,7 @@
 
 use crate::entry::{Head, StoredResponse};
 use crate::epoch::{Covered, Epoch, Standing};
-use crate::fill::{Filled, Keep, Place, Question, fill, joinable, left};
+use crate::fill::{Asker, Filled, Keep, Place, Question, fill, joinable, left};
 use crate::invalidate::Write;
 use crate::key::{CacheKey, Tenant};
 use crate::ledger::outbox::ERASED_AGAIN_MS;
@@ -144,13 +144,17 @@ async fn renew_response<P: Ports>(ports: &P, renewal: Renewal) {
     if joinable(ports, &name, position).is_some() {
         return;
     }
-    match fill(ports, &question, stored, Ok(position), None, &mut known).await {
+    match fill(ports, &question, stored, Ok(position), None, &mut known, Asker::Renewal).await {
         Filled::Stored(fetched, _) => {
             hold(ports, route, stored, &question.key, &Rc::new(fetched.head.clone()), &fetched.bytes);
             put(ports, Keep::everywhere(ports, &question.key, stored, fetched)).await;
         }
+        Filled::HandedOn(fetched) => {
+            hold(ports, route, stored, &question.key, &Rc::new(fetched.head.clone()), &fetched.bytes);
+            put(ports, Keep::nearby(ports, &question.key, stored, fetched)).await;
+        }
         Filled::Failed(failure) => ports.record(Incident::Origin, &failure),
-        Filled::Joined(_) | Filled::Unstored(_) => {}
+        Filled::Joined(_) | Filled::Overdue | Filled::Unstored(_) => {}
     }
 }
 

@@ -13,7 +13,7 @@ use crate::cache_status::{CacheStatus, Forward, Outcome};
 use crate::classify::{Classified, Lane, Selected, classify};
 use crate::cors::Sharing;
 use crate::early::is_early;
-use crate::fill::{Question, fill, no_answer};
+use crate::fill::{Asker, Question, fill, no_answer};
 use crate::follow::{Inbound, is_for_the_origin};
 use crate::forwarding::{is_too_long, request_edits, response_edits};
 use crate::guard::guard;
@@ -202,7 +202,7 @@ async fn from_store<P: Ports>(
         if wants.only_if_cached {
             return Err(not_cached());
         }
-        let filled = fill(ports, &question, selected.stored, Err(refusal), None, &mut None).await;
+        let filled = fill(ports, &question, selected.stored, Err(refusal), None, &mut None, Asker::Reader).await;
         reader.filled(&question, filled, Missed { why, purged: false, known: None }).await
     };
     if follows && is_for_the_origin(request) {
@@ -253,7 +253,7 @@ async fn from_store<P: Ports>(
         let epoch =
             epoch.and_then(|epoch| if follows && wants.no_store { Err(Refusal::NoStoreRequest) } else { Ok(epoch) });
         let mut known = lookup.known;
-        let filled = fill(ports, &question, selected.stored, epoch, newer_than, &mut known).await;
+        let filled = fill(ports, &question, selected.stored, epoch, newer_than, &mut known, Asker::Reader).await;
         let missed = Missed { why: lookup.why, purged: lookup.purged, known };
         reader.filled(&question, filled, missed).await?
     };

@@ -12,6 +12,7 @@ use crate::entry::{Head, StoredResponse};
 use crate::epoch::Epoch;
 use crate::fill::Fetched;
 use crate::key::{CacheKey, Tenant};
+use crate::ledger::leases::{Lease, LeaseCall};
 use crate::ledger::order::{Declined, Done, Order};
 use crate::memory::Memory;
 use crate::rules::{Rules, Seconds, Text};
@@ -171,6 +172,13 @@ pub trait Ledger {
     /// # Errors
     /// The ledger did not answer.
     async fn counters(&self, tenant: &Tenant, at_least: Option<Epoch>) -> Result<Told, Failure>;
+    /// Says something about the lease of a name; how that stands then, and the counters.
+    ///
+    /// # Errors
+    /// The ledger did not answer.
+    async fn lease(&self, tenant: &Tenant, name: &CacheKey, call: LeaseCall) -> Result<(Lease, Snapshot), Failure>;
+    /// Gives a lease back, behind the answer. What was fetched under it is handed on, if others wait for it.
+    fn hand_back(&self, tenant: &Tenant, name: &CacheKey, id: u64, fetched: Option<&Fetched>);
     /// Gives it an order. What it did is on disk when this returns.
     ///
     /// # Errors
@@ -224,8 +232,22 @@ pub struct InFlight<H> {
     pub epoch: Epoch,
     /// Since when.
     pub since: UnixMillis,
+    /// For how long at most, in milliseconds.
+    pub lasts: u64,
     /// By which to wait for it.
     pub handle: H,
+}
+
+/// How a question ended.
+#[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "one is made for each question")]
+pub enum Landing {
+    /// With an answer to be stored.
+    Answer(Fetched),
+    /// Without: whoever wants one asks for itself.
+    Nothing,
+    /// Another location is still asking.
+    Overdue,
 }
 
 /// The questions under way in this isolate, the last one of each key; and what it last wrote to Workers KV.
@@ -234,12 +256,12 @@ pub trait Flights {
     type Handle;
     /// The one of this key.
     fn under_way(&self, key: &CacheKey) -> Option<InFlight<Self::Handle>>;
-    /// One begins.
-    fn take_off(&self, key: &CacheKey, epoch: Epoch, now: UnixMillis) -> Self::Handle;
-    /// It ends, with an answer to be stored or without. Whoever waits for it hears of it.
-    fn land(&self, key: &CacheKey, handle: Self::Handle, fetched: Option<&Fetched>);
-    /// Waits for its end. That of one whose request is gone may never come.
-    async fn landed(&self, handle: Self::Handle) -> Option<Fetched>;
+    /// One begins, which lasts so many milliseconds at most. It goes on when its request's client goes away.
+    fn take_off(&self, key: &CacheKey, epoch: Epoch, now: UnixMillis, lasts: u64) -> Self::Handle;
+    /// It ends. Whoever waits for it hears of it.
+    fn land(&self, key: &CacheKey, handle: Self::Handle, landing: Landing);
+    /// Waits for its end. That of one whose request was ended by the runtime may never come.
+    async fn landed(&self, handle: Self::Handle) -> Landing;
     /// What was last written under this key, as far as it is remembered.
     fn written(&self, key: &CacheKey) -> Option<Head>;
     /// Remembers it, as long as there is room, or forgets it.
@@ -377,6 +399,8 @@ pub enum Incident {
     Breaker(Call),
     /// The ledger did not answer.
     Ledger,
+    /// It did not say who asks the origin.
+    Lease,
     /// The data centre's copy of the counters could not be read or put.
     Snapshot,
     /// The origin did not answer, or not whole.
@@ -415,6 +439,7 @@ impl Incident {
             | Self::Skipped(Call::Get(TierName::Memory) | Call::Put(TierName::Memory))
             | Self::Breaker(Call::Get(TierName::Memory) | Call::Put(TierName::Memory)) => "memory_failed",
             Self::Ledger => "ledger_failed",
+            Self::Lease => "lease_failed",
             Self::Snapshot => "snapshot_failed",
             Self::Origin => "origin_failed",
             Self::Keys => "keys_failed",

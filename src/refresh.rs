@@ -6,7 +6,7 @@ use crate::after::After;
 use crate::answer::{Answer, Made};
 use crate::classify::{Classified, classify};
 use crate::epoch::{Counters, Epoch, Mode, Scope};
-use crate::fill::{Filled, Keep, Question, fill};
+use crate::fill::{Asker, Filled, Keep, Question, fill};
 use crate::invalidate::order;
 use crate::ledger::order::{Declined, Occasion, Order};
 use crate::names::field;
@@ -66,16 +66,17 @@ pub async fn call<P: Ports>(ports: &P, identity: Identity, request: P::Request) 
     // Where the line stands, not where this order will have moved it: others may join that move until it happens.
     let epoch = Counters::decode(&done.counters).map(|counters| counters.epoch).ok_or(Refusal::LedgerUnreachable);
     // Never somebody's question from before: it may have been asked long ago.
-    let keep = match fill(ports, &question, selected.stored, epoch, Some(Epoch(u64::MAX)), &mut None).await {
-        Filled::Stored(fetched, _) | Filled::Joined(fetched) => {
-            Keep::everywhere(ports, &question.key, selected.stored, fetched)
-        }
-        Filled::Unstored(_) => return Ok(answer(&done.receipt, false).into()),
-        Filled::Failed(failure) => {
-            ports.record(Incident::Origin, &failure);
-            return Err(Problem::new(Kind::OriginUnreachable, "The origin gave no whole answer. Ask again later."));
-        }
-    };
+    let keep =
+        match fill(ports, &question, selected.stored, epoch, Some(Epoch(u64::MAX)), &mut None, Asker::Refresh).await {
+            Filled::Stored(fetched, _) | Filled::Joined(fetched) | Filled::HandedOn(fetched) => {
+                Keep::everywhere(ports, &question.key, selected.stored, fetched)
+            }
+            Filled::Unstored(_) | Filled::Overdue => return Ok(answer(&done.receipt, false).into()),
+            Filled::Failed(failure) => {
+                ports.record(Incident::Origin, &failure);
+                return Err(Problem::new(Kind::OriginUnreachable, "The origin gave no whole answer. Ask again later."));
+            }
+        };
     Ok(Served { answer: Answer::Made(answer(&done.receipt, true)), after: After::keeping(Some(keep)) })
 }
 

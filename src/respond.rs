@@ -89,6 +89,16 @@ impl<P: Ports> Reader<'_, P> {
                 let status = fetched.head.status;
                 Ok(self.fetched(&fetched, why, status, Outcome::Collapsed).into())
             }
+            Filled::HandedOn(fetched) => {
+                let made = self.fetched(&fetched, why, fetched.head.status, Outcome::Collapsed);
+                let keep = Keep::nearby(self.ports, &question.key, self.selected.stored, fetched);
+                Ok(Served { answer: Answer::Made(made), after: After::keeping(Some(keep)) })
+            }
+            Filled::Overdue => {
+                let failure = || Failure("another request's question takes too long".to_string());
+                let instead = self.stale_if_error(why, None, on_error).await;
+                instead.ok_or_else(|| origin_unreachable(self.ports, why, &failure()))
+            }
             Filled::Unstored(unstored) => {
                 // RFC 5861, section 4: these count as errors.
                 let is_error = matches!(unstored.status, 500 | 502 | 503 | 504);

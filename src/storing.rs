@@ -66,6 +66,8 @@ pub enum Refusal {
     NotListed,
     /// It was asked for by an operator past the store.
     NoCacheRequest,
+    /// Another request is asking for the same, and took too long.
+    Leased,
 }
 
 impl Refusal {
@@ -91,6 +93,7 @@ impl Refusal {
             Self::TooManyGroups => "groups",
             Self::NotListed => "not-listed",
             Self::NoCacheRequest => "nocache",
+            Self::Leased => "leased",
         }
     }
 }

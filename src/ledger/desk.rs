@@ -1,6 +1,7 @@
 //! The desk at which a ledger is called: each call changes the line and the disk together, or nothing.
 
 use super::erase::Erasure;
+use super::leases::{Lease, LeaseCall, Leases};
 use super::line::{Line, MERGED_MS, Purge};
 use super::order::{Declined, Done, Occasion, Order};
 use super::outbox::{Kind, Leg, with_legs};
@@ -141,6 +142,8 @@ pub struct Desk {
     meter: Meter,
     /// When a reader last had a key asked for anew, and the receipt of that.
     refreshed: Map<String, (UnixMillis, String)>,
+    /// Who asks the origin for what.
+    leases: Leases,
     /// When what is old was last forgotten.
     forgot: UnixMillis,
 }
@@ -158,6 +161,22 @@ impl Desk {
         let counters = line.counters().encode();
         self.line = Some(line);
         Ok(counters)
+    }
+
+    /// Does what a location says about the lease of this name; how that stands then, with the counters, encoded.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn lease(
+        &mut self,
+        disk: &impl Disk,
+        now: UnixMillis,
+        name: &str,
+        call: LeaseCall,
+    ) -> Result<(Lease, String), Failure> {
+        let counters = self.counters(disk, now, None)?;
+        let line = self.line.as_ref().map_or(Epoch(0), |line| line.counters().epoch);
+        Ok((self.leases.call(name, call, line, now), counters))
     }
 
     /// Takes over what the global ledger, whose encoded counters these are, purged for all tenants.

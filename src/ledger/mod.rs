@@ -5,6 +5,7 @@
 
 pub mod desk;
 pub mod erase;
+pub mod leases;
 pub mod line;
 pub mod order;
 pub mod outbox;

@@ -17,7 +17,11 @@ pub use parse::{RuleError, load};
 pub use table::*;
 
 mod generated {
-    #![allow(unused_imports, reason = "rules of another kind have no need of some")]
+    #![allow(
+        unused_imports,
+        clippy::unreadable_literal,
+        reason = "written for a compiler; other rules have no need of some"
+    )]
     use super::table::{
         Accepts, Auth, Bounds, Calendar, Class, DecidedBy, Demand, Disposition, Effect, Event, Lifetimes, Limits,
         Parameter, Policy, Requirement, Role, Route, Rules, Scalar, Segment, Shape, Stored, Touches, WithoutLedger,

@@ -6,13 +6,14 @@ use super::ports::now;
 use super::tiers::cache;
 use crate::entry::Head;
 use crate::epoch::Epoch;
-use crate::fill::{Fetched, LEADING_MS};
+use crate::fill::Fetched;
 use crate::key::{CacheKey, Tenant};
 use crate::names::{field, path};
-use crate::ports::{Failure, Flights, InFlight, Snapshots};
+use crate::ports::{Failure, Flights, InFlight, Landing, Snapshots};
 use crate::small::Map;
 use crate::snapshot::{Held, KEPT, Snapshot};
 use crate::time::UnixMillis;
+use alloc::rc::Rc;
 use alloc::string::String;
 use core::cell::RefCell;
 use wasm_bindgen::{JsCast as _, JsValue};
@@ -142,55 +143,78 @@ pub async fn together(
 pub struct Flight {
     epoch: Epoch,
     since: UnixMillis,
-    /// Of `{ head, body }`, or of nothing.
+    lasts: u64,
+    /// Of `{ head, body }`, of undefined if there is no answer, or of null if another location is still asking.
     landed: Promise,
     land: Option<Function>,
 }
 
+fn fetched(data: &JsValue) -> Option<Fetched> {
+    let encoded = get(data, "head").as_string()?;
+    let body = get(data, "body").dyn_into::<Uint8Array>().ok()?;
+    Some(Fetched { head: Head::decode(&encoded)?, encoded, bytes: body.to_vec().into() })
+}
+
 /// The questions under way in this isolate.
-pub struct Asking;
+pub struct Asking {
+    context: Rc<Context>,
+}
+
+impl Asking {
+    pub fn new(context: Rc<Context>) -> Self {
+        Self { context }
+    }
+}
 
 impl Flights for Asking {
     type Handle = Flight;
 
     fn under_way(&self, key: &CacheKey) -> Option<InFlight<Flight>> {
         let flight = FLIGHTS.with_borrow(|flights| flights.get(key).cloned())?;
-        Some(InFlight { epoch: flight.epoch, since: flight.since, handle: flight })
+        Some(InFlight { epoch: flight.epoch, since: flight.since, lasts: flight.lasts, handle: flight })
     }
 
-    fn take_off(&self, key: &CacheKey, epoch: Epoch, now: UnixMillis) -> Flight {
+    fn take_off(&self, key: &CacheKey, epoch: Epoch, now: UnixMillis, lasts: u64) -> Flight {
         let mut land = None;
         let landed = Promise::new(&mut |resolve, _| land = Some(resolve));
-        let flight = Flight { epoch, since: now, landed, land };
+        // The runtime ends a request whose client is gone, unless it waits for something.
+        let kept = JsFuture::from(landed.clone());
+        self.context.wait_until(async move { drop(kept.await) });
+        let flight = Flight { epoch, since: now, lasts, landed, land };
         FLIGHTS.with_borrow_mut(|flights| {
             // Those whose requests are gone never land.
-            flights.retain(|_, flight| now.0.saturating_sub(flight.since.0) < LEADING_MS);
+            flights.retain(|_, flight| now.0.saturating_sub(flight.since.0) < flight.lasts);
             flights.insert(key.clone(), flight.clone());
         });
         flight
     }
 
-    fn land(&self, key: &CacheKey, handle: Flight, fetched: Option<&Fetched>) {
+    fn land(&self, key: &CacheKey, handle: Flight, landing: Landing) {
         FLIGHTS.with_borrow_mut(|flights| {
             if flights.get(key).is_some_and(|flight| Object::is(&flight.landed, &handle.landed)) {
                 _ = flights.remove(key);
             }
         });
-        let data = fetched.map_or(JsValue::UNDEFINED, |fetched| {
-            let body = Uint8Array::from(&*fetched.bytes);
-            object(&[("head", JsValue::from(fetched.encoded.as_str())), ("body", body.into())])
-        });
+        let data = match landing {
+            Landing::Answer(fetched) => {
+                let body = Uint8Array::from(&*fetched.bytes);
+                object(&[("head", JsValue::from(fetched.encoded)), ("body", body.into())])
+            }
+            Landing::Nothing => JsValue::UNDEFINED,
+            Landing::Overdue => JsValue::NULL,
+        };
         if let Some(land) = handle.land {
             // Resolving a promise throws nothing.
             _ = land.call1(&JsValue::UNDEFINED, &data);
         }
     }
 
-    async fn landed(&self, handle: Flight) -> Option<Fetched> {
-        let data = own(&handle.landed).await.ok()?;
-        let encoded = get(&data, "head").as_string()?;
-        let body = get(&data, "body").dyn_into::<Uint8Array>().ok()?;
-        Some(Fetched { head: Head::decode(&encoded)?, encoded, bytes: body.to_vec().into() })
+    async fn landed(&self, handle: Flight) -> Landing {
+        match own(&handle.landed).await {
+            Ok(data) if data.is_null() => Landing::Overdue,
+            Ok(data) => fetched(&data).map_or(Landing::Nothing, Landing::Answer),
+            Err(_) => Landing::Nothing,
+        }
     }
 
     fn written(&self, key: &CacheKey) -> Option<Head> {

@@ -4,11 +4,12 @@
 use super::disk::SqlDisk;
 use super::errands;
 use super::ledgers::call_global;
-use super::ports::{config, now, random};
+use super::ports::{config, now, random, sleep};
 use crate::config::Config;
 use crate::epoch::Epoch;
 use crate::key::Tenant;
 use crate::ledger::desk::{Desk, Disk as _, GLOBAL_MS, Terms};
+use crate::ledger::leases::{Lease, LeaseCall, decode_call, encode_lease};
 use crate::ledger::order::{Order, encode_answer};
 use crate::ledger::outbox::{COLLECTED_MS, Kind, Leg, State};
 use crate::ports::Failure;
@@ -27,6 +28,8 @@ pub const GLOBAL: &str = "~";
 pub const COUNTERS: &str = "counters";
 /// An order: `POST /orders/{ledger}`.
 pub const ORDERS: &str = "orders";
+/// Something about a lease: `POST /leases/{ledger}`.
+pub const LEASES: &str = "leases";
 /// A receipt: `GET /receipts/{ledger}/{id}`.
 pub const RECEIPTS: &str = "receipts";
 /// Whether the tenant is listed: `POST /listing/{ledger}`, with `true` or `false`.
@@ -42,6 +45,8 @@ pub const TENANTS: &str = "tenants";
 const HEARD_MS: u64 = 1_000;
 /// For so long an order does: less than whoever gives one waits.
 const ORDER_HEARD_MS: u64 = 300;
+/// Whoever waits for another one's answer looks for it as often as this, in milliseconds.
+const LOOKED_AGAIN_MS: u64 = 50;
 /// While what was heard still holds, the global ledger is asked once in so long, in milliseconds.
 const ASK_AGAIN_MS: u64 = 5_000;
 
@@ -144,6 +149,12 @@ impl Ledger {
                 self.set_alarm().await.map_err(|error| Failure(error.to_string()))?;
                 Ok(Some(encode_answer(&answer)))
             }
+            LEASES => {
+                if let Some(tenant) = &tenant {
+                    self.hear(&config, tenant, HEARD_MS).await?;
+                }
+                self.lease(body).await.map(Some)
+            }
             RECEIPTS => self.receipt(rest).await,
             LISTING => {
                 self.desk.borrow_mut().list(&self.disk, ledger, body == "true", now())?;
@@ -171,6 +182,22 @@ impl Ledger {
             TENANTS if body.is_empty() => self.disk.is_listed(rest).map(|is_listed| Some(is_listed.to_string())),
             TENANTS => self.disk.list(rest, body == "true").map(|()| Some(String::new())),
             _ => Ok(None),
+        }
+    }
+
+    /// Answers what is said about a lease. Whoever waits looks again and again, for nothing wakes one request from another.
+    async fn lease(&self, body: &str) -> core::result::Result<String, Failure> {
+        let unknown = || Failure("a call about a lease that this version does not know".to_string());
+        let (name, call) = decode_call(body).ok_or_else(unknown)?;
+        let since = now();
+        loop {
+            let (lease, counters) = self.desk.borrow_mut().lease(&self.disk, now(), &name, call.clone())?;
+            match (&call, &lease) {
+                (LeaseCall::Wait { millis, .. }, Lease::Held { .. }) if now().0.saturating_sub(since.0) < *millis => {
+                    sleep(LOOKED_AGAIN_MS).await;
+                }
+                _ => return Ok(encode_lease(&lease, &counters)),
+            }
         }
     }
 

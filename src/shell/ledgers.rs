@@ -4,10 +4,12 @@
 use super::body::text_of;
 use super::isolate::together;
 use super::js::{failure, get, own};
-use super::ledger_do::{COUNTERS, GLOBAL, LISTING, ORDERS, RECEIPTS, TENANTS};
+use super::ledger_do::{COUNTERS, GLOBAL, LEASES, LISTING, ORDERS, RECEIPTS, TENANTS};
 use super::ports::{now, sleep};
 use crate::epoch::{Counters, Epoch};
-use crate::key::Tenant;
+use crate::fill::Fetched;
+use crate::key::{CacheKey, Tenant};
+use crate::ledger::leases::{Lease, LeaseCall, decode_lease, encode_call};
 use crate::ledger::order::{Declined, Done, Order, decode_answer};
 use crate::names::setting;
 use crate::ports::{self, Failure, Told};
@@ -108,6 +110,23 @@ impl ports::Ledger for Ledgers {
         Ok(Told { snapshot: Snapshot { counters, asked_at: question.asked_at }, first })
     }
 
+    async fn lease(&self, tenant: &Tenant, name: &CacheKey, call: LeaseCall) -> Result<(Lease, Snapshot), Failure> {
+        say_of_lease(&self.env, tenant, name, &call).await
+    }
+
+    fn hand_back(&self, tenant: &Tenant, name: &CacheKey, id: u64, fetched: Option<&Fetched>) {
+        let (env, tenant, name) = (self.env.clone(), tenant.clone(), name.clone());
+        let answer = fetched.and_then(Fetched::written);
+        self.context.wait_until(async move {
+            let end = LeaseCall::End { id, is_stored: answer.is_some() };
+            // One that is not given back runs out.
+            let ended = say_of_lease(&env, &tenant, &name, &end).await;
+            if let (Ok((Lease::Held { .. }, _)), Some(answer)) = (ended, answer) {
+                drop(say_of_lease(&env, &tenant, &name, &LeaseCall::HandOn { id, answer }).await);
+            }
+        });
+    }
+
     async fn order(&self, tenant: &Tenant, order: &Order) -> Result<Result<Done, Declined>, Failure> {
         self.order_at(tenant.as_str(), order).await
     }
@@ -132,6 +151,20 @@ impl ports::Ledger for Ledgers {
         let ledger = tenant.map_or(GLOBAL, Tenant::as_str);
         call(&self.env, ledger, &format!("/{RECEIPTS}/{ledger}/{id}"), None).await
     }
+}
+
+async fn say_of_lease(
+    env: &Env,
+    tenant: &Tenant,
+    name: &CacheKey,
+    call: &LeaseCall,
+) -> Result<(Lease, Snapshot), Failure> {
+    let (asked_at, ledger) = (now(), tenant.as_str());
+    let answer =
+        self::call(env, ledger, &format!("/{LEASES}/{ledger}"), Some(encode_call(name.as_str(), call))).await?;
+    let (lease, counters) = answer.as_deref().and_then(decode_lease).ok_or_else(unreadable)?;
+    let counters = Counters::decode(&counters).ok_or_else(unreadable)?;
+    Ok((lease, Snapshot { counters, asked_at }))
 }
 
 impl Ledgers {

@@ -61,8 +61,8 @@ impl Shell {
         let host = config.hosts.first().map_or("localhost", String::as_str);
         let tiers = [Store::Edge(EdgeTier::new(host)), Store::Kv(KvTier::new(kv.unchecked_into::<KvNamespace>()))];
         let copies = Copies::new(host);
-        let doors = Doors::new(context.clone());
-        Ok(Self { tiers, ledgers, copies, asking: Asking, doors, origin: FetchOrigin, config })
+        let (asking, doors) = (Asking::new(context.clone()), Doors::new(context.clone()));
+        Ok(Self { tiers, ledgers, copies, asking, doors, origin: FetchOrigin, config })
     }
 }
 

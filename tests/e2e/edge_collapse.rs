@@ -108,6 +108,21 @@ fn nobody_joins_a_question_from_before_a_purge() {
 }
 
 #[test]
+fn a_client_that_leaves_in_the_middle_of_a_slow_fill_does_not_end_it() {
+    let edge = Edge::start();
+    let gate = Gate::new();
+    edge.origin.answer(SALES, held("asked for once", &gate));
+    let leaving = hurried(&edge, SALES);
+    gate.wait_for_arrivals(1);
+    drop(leaving);
+    thread::sleep(Duration::from_millis(200));
+    gate.open();
+    edge.wait_until("the answer is stored", |edge| edge.answer_count(Op::Put) == 1);
+    edge.is_hit(SALES, "asked for once");
+    assert_eq!(edge.origin.total(), 1);
+}
+
+#[test]
 fn a_client_that_asked_first_and_leaves_strands_nobody() {
     let edge = Edge::start();
     let gate = Gate::new();

@@ -129,27 +129,28 @@ fn whoever_waits_for_an_origin_that_then_fails_asks_for_itself() {
 }
 
 #[test]
-fn nobody_waits_for_more_than_five_seconds() {
+fn nobody_waits_for_more_than_three_seconds_and_what_is_asked_for_then_is_not_stored() {
     let world = World::new();
     let location = Location::new(&world);
     let mut leader = held(&location, OPS);
     let mut follower = Open::new(&location, Asking::get(OPS));
     world.pass(100);
     assert!(!follower.run());
-    world.pass(4_999);
+    world.pass(2_899);
+    assert!(!follower.run());
+    world.pass(100);
     assert!(!follower.run());
     world.pass(1);
-    assert_eq!(end(&mut follower), (Some(2), "fwd=uri-miss; fwd-status=200; stored".to_string()));
+    assert_eq!(end(&mut follower), (Some(2), "fwd=uri-miss; fwd-status=200; detail=leased".to_string()));
     world.release(Point::OriginAnswer);
     assert_eq!(end(&mut leader).0, Some(1));
-    // The later one is kept, though the earlier ended last.
-    assert_eq!(get(&location, OPS).serial(), Some(2));
+    assert_eq!(get(&location, OPS).serial(), Some(1));
 }
 
 /// The request that asked is gone, and with it whoever would say that it has ended.
 #[test]
-fn a_fetch_that_was_given_up_is_joined_for_fifteen_seconds_and_no_longer() {
-    for (passed, joins) in [(14_999, true), (15_000, false)] {
+fn a_fetch_that_was_given_up_is_joined_for_thirty_seconds_and_no_longer() {
+    for (passed, joins) in [(29_999, true), (30_000, false)] {
         let world = World::new();
         let location = Location::new(&world);
         drop(held(&location, OPS));
@@ -158,7 +159,7 @@ fn a_fetch_that_was_given_up_is_joined_for_fifteen_seconds_and_no_longer() {
         let mut next = Open::new(&location, Asking::get(OPS));
         assert_eq!(next.run(), !joins, "{passed}");
         if joins {
-            world.pass(5_000);
+            world.pass(3_000);
             assert!(next.run(), "{passed}");
         }
         assert_eq!(next.answer().and_then(|seen| seen.serial()), Some(2), "{passed}");

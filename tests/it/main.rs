@@ -15,6 +15,7 @@ mod faults;
 mod fields;
 mod follow;
 mod frugal;
+mod leases;
 mod ledgers;
 mod orders;
 mod promises;

@@ -4,9 +4,8 @@ use super::{Point, World};
 use crate::tasks::until;
 use hotrod_edge::entry::Head;
 use hotrod_edge::epoch::Epoch;
-use hotrod_edge::fill::Fetched;
 use hotrod_edge::key::{CacheKey, Tenant};
-use hotrod_edge::ports::{Failure, Flights, InFlight, Snapshots};
+use hotrod_edge::ports::{Failure, Flights, InFlight, Landing, Snapshots};
 use hotrod_edge::snapshot::{Held, Snapshot};
 use hotrod_edge::time::UnixMillis;
 use std::cell::{Cell, RefCell};
@@ -72,12 +71,12 @@ impl Snapshots for FakeSnapshots {
 }
 
 /// How a question ended, when it did.
-type Landing = Rc<RefCell<Option<Option<Fetched>>>>;
+type Landed = Rc<RefCell<Option<Landing>>>;
 
 /// The questions under way in one isolate.
 pub struct FakeFlights {
     pub world: Rc<World>,
-    pub(super) flights: RefCell<BTreeMap<CacheKey, (Epoch, UnixMillis, Landing)>>,
+    pub(super) flights: RefCell<BTreeMap<CacheKey, InFlight<Landed>>>,
     pub(super) written: RefCell<BTreeMap<CacheKey, Head>>,
 }
 
@@ -90,39 +89,38 @@ impl FakeFlights {
     /// The keys that are being asked for, each with its position and since when.
     pub fn under_way_now(&self) -> Vec<(String, u64, u64)> {
         let flights = self.flights.borrow();
-        flights.iter().map(|(key, (epoch, since, _))| (key.as_str().to_string(), epoch.0, since.0)).collect()
+        flights.iter().map(|(key, flight)| (key.as_str().to_string(), flight.epoch.0, flight.since.0)).collect()
     }
 }
 
 impl Flights for FakeFlights {
-    type Handle = Landing;
+    type Handle = Landed;
 
-    fn under_way(&self, key: &CacheKey) -> Option<InFlight<Landing>> {
+    fn under_way(&self, key: &CacheKey) -> Option<InFlight<Landed>> {
         let flights = self.flights.borrow();
-        self.world.gates.saw(flights.get(key).map(|(epoch, since, _)| (epoch.0, since.0)));
-        let (epoch, since, landing) = flights.get(key)?;
-        Some(InFlight { epoch: *epoch, since: *since, handle: landing.clone() })
+        self.world.gates.saw(flights.get(key).map(|flight| (flight.epoch.0, flight.since.0)));
+        flights.get(key).cloned()
     }
 
-    fn take_off(&self, key: &CacheKey, epoch: Epoch, now: UnixMillis) -> Landing {
-        let landing = Landing::default();
-        self.flights.borrow_mut().insert(key.clone(), (epoch, now, landing.clone()));
+    fn take_off(&self, key: &CacheKey, epoch: Epoch, since: UnixMillis, lasts: u64) -> Landed {
+        let landing = Landed::default();
+        self.flights.borrow_mut().insert(key.clone(), InFlight { epoch, since, lasts, handle: landing.clone() });
         landing
     }
 
-    fn land(&self, key: &CacheKey, handle: Landing, fetched: Option<&Fetched>) {
-        handle.replace(Some(fetched.cloned()));
+    fn land(&self, key: &CacheKey, handle: Landed, landing: Landing) {
+        handle.replace(Some(landing));
         let mut flights = self.flights.borrow_mut();
-        if flights.get(key).is_some_and(|(_, _, landing)| Rc::ptr_eq(landing, &handle)) {
+        if flights.get(key).is_some_and(|flight| Rc::ptr_eq(&flight.handle, &handle)) {
             flights.remove(key);
         }
     }
 
-    async fn landed(&self, handle: Landing) -> Option<Fetched> {
+    async fn landed(&self, handle: Landed) -> Landing {
         until(|| handle.borrow().is_some()).await;
-        let fetched = handle.borrow().clone().flatten();
-        self.world.gates.saw(fetched.as_ref().map(|fetched| &fetched.encoded));
-        fetched
+        let landing = handle.borrow().clone().unwrap_or(Landing::Nothing);
+        self.world.gates.saw(if let Landing::Answer(fetched) = &landing { Some(&fetched.encoded) } else { None });
+        landing
     }
 
     fn written(&self, key: &CacheKey) -> Option<Head> {

@@ -1,9 +1,12 @@
 //! The ledgers: the production code of a Durable Object on a disk in memory, and what can be wrong with the way to it.
 
 use super::{Point, World};
+use crate::tasks::until;
 use hotrod_edge::epoch::{Counters, Epoch};
-use hotrod_edge::key::Tenant;
+use hotrod_edge::fill::Fetched;
+use hotrod_edge::key::{CacheKey, Tenant};
 use hotrod_edge::ledger::desk::{Desk, Disk, GLOBAL_MS, Message, Terms};
+use hotrod_edge::ledger::leases::{Lease, LeaseCall, decode_call, decode_lease, encode_call, encode_lease};
 use hotrod_edge::ledger::order::{Declined, Done, Order, decode_answer, encode_answer};
 use hotrod_edge::ledger::outbox::{Leg, State};
 use hotrod_edge::ports::{Failure, Ledger, Told};
@@ -198,6 +201,16 @@ impl FakeLedger {
         object.desk.borrow_mut().adopt(&object.disk, self.terms(Some(tenant)), &global, now)
     }
 
+    /// Over the wire and back.
+    fn say_of_lease(&self, tenant: &Tenant, name: &CacheKey, call: &LeaseCall) -> Result<(Lease, Counters), Failure> {
+        let (name, call) = decode_call(&encode_call(name.as_str(), call)).ok_or_else(failure)?;
+        let object = self.world.object(tenant);
+        let now = object.now(&self.world);
+        let (lease, counters) = object.desk.borrow_mut().lease(&object.disk, now, &name, call)?;
+        let (lease, counters) = decode_lease(&encode_lease(&lease, &counters)).ok_or_else(failure)?;
+        Ok((lease, Counters::decode(&counters).ok_or_else(failure)?))
+    }
+
     async fn arrive(&self, point: Point) -> Result<(), Failure> {
         self.world.arrive(point).await;
         self.world.gates.saw(self.world.ledger_fault.get() == LedgerFault::None);
@@ -222,6 +235,32 @@ impl Ledger for FakeLedger {
         self.world.arrive(Point::LedgerAnswer).await;
         let counters = Counters::decode(&text).ok_or_else(failure)?;
         Ok(Told { snapshot: Snapshot { counters, asked_at }, first: true })
+    }
+
+    async fn lease(&self, tenant: &Tenant, name: &CacheKey, call: LeaseCall) -> Result<(Lease, Snapshot), Failure> {
+        match self.world.ledger_fault.get() {
+            LedgerFault::Fails => return Err(failure()),
+            LedgerFault::Hangs => std::future::pending().await,
+            LedgerFault::None | LedgerFault::AnswerLost => {}
+        }
+        let asked_at = UnixMillis(self.world.now());
+        let until_then = if let LeaseCall::Wait { millis, .. } = call { asked_at.0.saturating_add(millis) } else { 0 };
+        let waits = || self.world.now() < until_then;
+        if until_then > 0 {
+            self.world.gates.alarm(until_then);
+        }
+        let answer = || self.say_of_lease(tenant, name, &call);
+        until(|| !waits() || !matches!(answer(), Ok((Lease::Held { .. }, _)))).await;
+        let (lease, counters) = answer()?;
+        Ok((lease, Snapshot { counters, asked_at }))
+    }
+
+    fn hand_back(&self, tenant: &Tenant, name: &CacheKey, id: u64, fetched: Option<&Fetched>) {
+        let answer = fetched.and_then(Fetched::written);
+        let ended = self.say_of_lease(tenant, name, &LeaseCall::End { id, is_stored: answer.is_some() });
+        if let (Ok((Lease::Held { .. }, _)), Some(answer)) = (ended, answer) {
+            drop(self.say_of_lease(tenant, name, &LeaseCall::HandOn { id, answer }));
+        }
     }
 
     async fn order(&self, tenant: &Tenant, order: &Order) -> Result<Result<Done, Declined>, Failure> {

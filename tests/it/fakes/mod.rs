@@ -25,7 +25,7 @@ use hotrod_edge::key::Tenant;
 use hotrod_edge::ledger::desk::Disk as _;
 use hotrod_edge::memory::Memory;
 use hotrod_edge::ports::{Failure, Incident, Ports, TierName};
-use hotrod_edge::rules::{Rules, compiled};
+use hotrod_edge::rules::{Disposition, Rules, compiled};
 use hotrod_edge::snapshot::Snapshot;
 use hotrod_edge::stores::Breakers;
 use hotrod_edge::time::UnixMillis;
@@ -35,6 +35,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
+use std::sync::LazyLock;
 
 /// The tenant of every test that does not say otherwise.
 pub const TENANT: &str = "shop.test";
@@ -229,13 +230,18 @@ pub struct Location {
     pub admissions: admissions::FakeAdmissions,
     origin: origin::FakeOrigin,
     config: Config,
-    /// The compiled ones, if there are no others.
+    /// The compiled ones without leases, if there are no others.
     rules: Option<Rc<Rules>>,
 }
 
 impl Location {
     pub fn new(world: &Rc<World>) -> Rc<Self> {
         Self::of_tenant(world, TENANT)
+    }
+
+    /// With the compiled rules as they are. The others do without leases: what they show happens in each location.
+    pub fn with_leases(world: &Rc<World>) -> Rc<Self> {
+        Self::with(world, TENANT, Some(Rc::new(compiled().clone())))
     }
 
     pub fn of_tenant(world: &Rc<World>, tenant: &str) -> Rc<Self> {
@@ -292,6 +298,19 @@ impl Location {
             shelf,
         })
     }
+}
+
+fn without_leases() -> &'static Rules {
+    static RULES: LazyLock<Rules> = LazyLock::new(|| {
+        let mut rules = compiled().clone();
+        for route in rules.routes.to_mut() {
+            if let Disposition::Store(stored) = &mut route.disposition {
+                stored.limits.lease = false;
+            }
+        }
+        rules
+    });
+    &RULES
 }
 
 fn config(tenant: &str, settings: &[(&str, &str)]) -> Config {
@@ -370,7 +389,7 @@ impl Ports for Location {
     }
 
     fn rules(&self) -> &Rules {
-        self.rules.as_deref().unwrap_or_else(|| compiled())
+        self.rules.as_deref().unwrap_or_else(|| without_leases())
     }
 
     fn config(&self) -> &Config {

@@ -1,0 +1,180 @@
+//! Leases: locations that miss the same answer at once agree who asks the origin, and nobody waits in vain for another.
+
+use crate::client::{Open, ask, get};
+use crate::fakes::{Asking, LedgerFault, Location, OriginFault, Point, Scripted, World};
+use std::rc::Rc;
+
+const OPS: &str = "/api/dashboard/tiles/ops";
+
+/// Two data centres of a world.
+fn two() -> (Rc<World>, Rc<Location>, Rc<Location>) {
+    let world = World::new();
+    let (first, second) = (Location::with_leases(&world), Location::with_leases(&world));
+    (world, first, second)
+}
+
+/// A request that is held while the origin makes its answer.
+fn held(location: &Rc<Location>) -> Open {
+    location.world.hold(Point::OriginAnswer);
+    let mut open = Open::new(location, Asking::get(OPS));
+    assert!(!open.run() && location.world.holds(Point::OriginAnswer));
+    open
+}
+
+/// A request that waits, for whatever it is.
+fn waiting(location: &Rc<Location>) -> Open {
+    let mut open = Open::new(location, Asking::get(OPS));
+    assert!(!open.run() && open.answer().is_none());
+    open
+}
+
+/// Lets a request come to its end: the answer's serial, and what it says of the cache.
+#[track_caller]
+fn end(open: &mut Open) -> (Option<u64>, String) {
+    assert!(open.run(), "nothing holds it any more");
+    let seen = open.answer().expect("an answer comes first");
+    assert_eq!(seen.status, 200);
+    (seen.serial(), seen.cache_status().to_string())
+}
+
+fn stored(serial: u64) -> (Option<u64>, String) {
+    (Some(serial), "fwd=uri-miss; fwd-status=200; stored".to_string())
+}
+
+#[test]
+fn locations_that_miss_at_once_ask_the_origin_once_and_each_keeps_the_answer() {
+    let (world, first, second) = two();
+    let third = Location::with_leases(&world);
+    let mut holder = held(&first);
+    let mut others: Vec<_> = [&second, &third, &second, &third].into_iter().map(waiting).collect();
+    world.release(Point::OriginAnswer);
+    assert_eq!(end(&mut holder), stored(1));
+    for other in &mut others {
+        assert_eq!(end(other), (Some(1), "fwd=uri-miss; fwd-status=200; collapsed".to_string()));
+    }
+    for location in [&first, &second, &third] {
+        assert_eq!(location.edge.keys().len(), 1);
+        assert!(get(location, OPS).cache_status().starts_with("hit"));
+    }
+    assert_eq!(world.origin.count(), 1);
+}
+
+/// Whoever holds the lease is gone: nobody waits for longer than three seconds, and while the lease runs nothing else is
+/// stored. Then the next one holds it.
+#[test]
+fn a_holder_that_dies_releases_the_others_when_they_have_waited_and_its_lease_runs_out() {
+    let (world, first, second) = two();
+    drop(held(&first));
+    let mut other = waiting(&second);
+    world.pass(2_999);
+    assert!(!other.run());
+    world.pass(1);
+    assert_eq!(end(&mut other), (Some(2), "fwd=uri-miss; fwd-status=200; detail=leased".to_string()));
+    world.pass(27_000);
+    assert_eq!(get(&second, OPS).cache_status(), "fwd=uri-miss; fwd-status=200; stored");
+    assert_eq!(world.origin.count(), 3);
+}
+
+#[test]
+fn a_holder_whose_answer_is_not_stored_releases_the_others_at_once() {
+    let (world, first, second) = two();
+    let lines = vec![("cache-control".to_string(), "no-store".to_string())];
+    world.origin.scripted.replace(Some(Scripted { status: 200, lines, body: None }));
+    let mut holder = held(&first);
+    let mut other = waiting(&second);
+    world.release(Point::OriginAnswer);
+    assert_eq!(end(&mut holder), (Some(1), "fwd=uri-miss; fwd-status=200; detail=no-store".to_string()));
+    assert_eq!(end(&mut other), (Some(2), "fwd=uri-miss; fwd-status=200; detail=no-store".to_string()));
+}
+
+#[test]
+fn a_holder_whose_origin_fails_releases_the_others_at_once() {
+    let (world, first, second) = two();
+    world.origin.fault.set(OriginFault::Fails);
+    let mut holder = held(&first);
+    let mut other = waiting(&second);
+    world.origin.fault.set(OriginFault::None);
+    world.release(Point::OriginAnswer);
+    assert!(holder.run());
+    assert_eq!(holder.answer().map(|seen| seen.status), Some(502));
+    assert_eq!(end(&mut other), stored(2));
+}
+
+/// A purge while the holder asks: whoever comes behind it asks anew, and what the holder brings is not served again.
+#[test]
+fn a_purge_makes_a_lease_void_and_nothing_from_before_it_is_handed_on() {
+    let (world, first, second) = two();
+    let mut holder = held(&first);
+    world.pass(10);
+    assert_eq!(ask(&second, Asking::purge(r#"{"mode":"hard","routes":["ops"]}"#)).status, 202);
+    assert_eq!((get(&second, OPS).serial(), world.origin.count()), (Some(2), 2));
+    world.release(Point::OriginAnswer);
+    assert_eq!(end(&mut holder).0, Some(1));
+    assert_eq!((get(&second, OPS).serial(), world.origin.count()), (Some(2), 2));
+}
+
+#[test]
+fn a_ledger_that_does_not_say_who_asks_is_waited_for_half_a_second_and_done_without() {
+    for fault in [LedgerFault::Fails, LedgerFault::Hangs] {
+        let (world, first, _) = two();
+        world.hold(Point::KvGet);
+        let mut open = waiting(&first);
+        world.ledger_fault.set(fault);
+        world.release(Point::KvGet);
+        if fault == LedgerFault::Hangs {
+            assert!(!open.run());
+            world.pass(499);
+            assert!(!open.run());
+            world.pass(1);
+        }
+        assert_eq!(end(&mut open), stored(1));
+        assert_eq!(world.incidents().get("lease_failed"), Some(&1));
+    }
+}
+
+/// A ledger that was started anew has forgotten who asks: at worst the origin is asked once more.
+#[test]
+fn a_ledger_that_starts_anew_forgets_who_asks_and_harms_nobody() {
+    let (world, first, second) = two();
+    let mut holder = held(&first);
+    world.object(&hotrod_edge::key::Tenant::new(crate::fakes::TENANT).expect("a tenant")).restart();
+    assert_eq!(get(&second, OPS).serial(), Some(2));
+    world.release(Point::OriginAnswer);
+    assert_eq!((end(&mut holder).0, world.origin.count()), (Some(1), 2));
+}
+
+#[test]
+fn whoever_has_something_stale_answers_with_it_while_another_location_asks() {
+    let (world, first, second) = two();
+    for location in [&first, &second] {
+        assert_eq!(get(location, OPS).serial(), Some(1));
+    }
+    world.pass(1_000_000);
+    let mut holder = held(&first);
+    for _ in 0..2 {
+        let seen = get(&second, OPS);
+        assert_eq!((seen.status, seen.serial(), seen.origin_requests), (200, Some(1), 0));
+    }
+    world.release(Point::OriginAnswer);
+    assert_eq!((end(&mut holder).0, world.origin.count()), (Some(2), 2));
+}
+
+/// Renewals behind answers agree as well, and wait for as long as the lease runs.
+#[test]
+fn a_renewal_takes_over_what_another_location_asked_for() {
+    let (world, first, second) = two();
+    for location in [&first, &second] {
+        assert_eq!(get(location, OPS).serial(), Some(1));
+    }
+    assert_eq!(ask(&first, Asking::purge(r#"{"mode":"soft","all":true}"#)).status, 202);
+    let mut holder = held(&first);
+    assert_eq!(ask(&second, Asking::purge(r#"{"mode":"soft","routes":["segments"]}"#)).status, 202);
+    world.pass(6_000);
+    let mut renewing = Open::new(&second, Asking::get(OPS));
+    let ended = renewing.run();
+    assert!(renewing.answer().is_some());
+    world.release(Point::OriginAnswer);
+    assert!(holder.run());
+    assert!(ended || renewing.run());
+    assert!(world.origin.count() <= 3);
+}
