@@ -38,6 +38,7 @@ fn a_kv_that_fails_is_a_miss_and_is_counted() {
         // One that answers in between is not left alone.
         edge.cache.clear();
         edge.get(SALES).expect(200).hit().detail("kv").says(&fact).origin_requests(0);
+        edge.wait_until_kept(SALES_KEY, &filled.text());
         if !matches!(fault, Fault::Miss) {
             counted(&edge, "kv_get_failed", number as u64 + 1);
         }
@@ -80,8 +81,9 @@ fn a_kv_that_hangs_delays_an_answer_by_its_limit_and_soon_by_nothing() {
         let fact = format!("answer {number}");
         edge.origin.answer(SALES, Answer::tile(&fact));
         let started = Instant::now();
-        edge.get(SALES).expect(200).fwd("uri-miss").says(&fact).origin_requests(1);
+        let filled = edge.get(SALES).expect(200).fwd("uri-miss").says(&fact).origin_requests(1);
         took.push(started.elapsed());
+        edge.wait_until_kept(SALES_KEY, &filled.text());
     }
     assert!(took.iter().all(|took| *took < Duration::from_secs(5)), "{took:?}");
     assert!(took.last() < Some(&Duration::from_millis(450)), "{took:?}");
