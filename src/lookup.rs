@@ -115,7 +115,12 @@ pub async fn lookup<P: Ports>(
                 Reuse::OnError(stale) => (Some(stale), Forward::Stale, true),
                 Reuse::Expired(stale) => (Some(stale), Forward::Stale, false),
                 Reuse::Unwanted(stale) => (Some(stale), Forward::Request, true),
-                Reuse::Purged => (None, lookup.why, false),
+                Reuse::Purged => {
+                    if tier == TierName::Memory {
+                        ports.memory(|memory| memory.remove(key));
+                    }
+                    (None, lookup.why, false)
+                }
             };
             if let Some(stale) = stale {
                 (lookup.why, lookup.purged) = (why, false);

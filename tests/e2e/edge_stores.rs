@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use lab::client::Call;
-use lab::harness::{CACHE, Edge};
+use lab::harness::{CACHE, Edge, Options};
 use lab::origin::Answer;
 use lab::stored::{SALES, SALES_KEY, SEGMENTS, SEGMENTS_KEY, cache_url, kv_key};
 use lab::stores::{Fault, KvValue, Op};
@@ -35,6 +35,10 @@ fn a_kv_that_fails_is_a_miss_and_is_counted() {
         edge.kv_face.faults().heal();
         edge.wait_until_kept(SALES_KEY, &filled.text());
         edge.is_hit(SALES, &fact);
+        // One that answers in between is not left alone.
+        edge.cache.clear();
+        edge.get(SALES).expect(200).hit().detail("kv").says(&fact).origin_requests(0);
+        edge.wait_until_kept(SALES_KEY, &filled.text());
         if !matches!(fault, Fault::Miss) {
             counted(&edge, "kv_get_failed", number as u64 + 1);
         }
@@ -65,6 +69,41 @@ fn a_kv_that_takes_nothing_leaves_the_edge() {
         edge.kv_face.faults().heal();
         edge.get(SALES).expect(200).hit().detail("edge").says(&fact).origin_requests(0);
     }
+}
+
+#[test]
+fn a_kv_that_hangs_delays_an_answer_by_its_limit_and_soon_by_nothing() {
+    let edge = Edge::start();
+    edge.kv_face.faults().set(Op::Get, Fault::Slow(Duration::from_secs(20)));
+    let mut took = Vec::new();
+    for number in 0..6 {
+        edge.cache.clear();
+        let fact = format!("answer {number}");
+        edge.origin.answer(SALES, Answer::tile(&fact));
+        let started = Instant::now();
+        let filled = edge.get(SALES).expect(200).fwd("uri-miss").says(&fact).origin_requests(1);
+        took.push(started.elapsed());
+        edge.wait_until_kept(SALES_KEY, &filled.text());
+    }
+    assert!(took.iter().all(|took| *took < Duration::from_secs(5)), "{took:?}");
+    assert!(took.last() < Some(&Duration::from_millis(450)), "{took:?}");
+    counted(&edge, "kv_get_skipped", 1);
+}
+
+#[test]
+fn memory_answers_while_all_stores_are_down() {
+    let edge = Options::built().var("MEMORY_BYTES", "1000000").start();
+    edge.origin.answer(SALES, Answer::tile("held"));
+    let filled = edge.get(SALES).expect(200).stored(true).says("held").origin_requests(1);
+    edge.wait_until_kept(SALES_KEY, &filled.text());
+    edge.kv_face.faults().set_all(&Fault::Close);
+    edge.cache_face.faults().set_all(&Fault::Close);
+    for _ in 0..5 {
+        edge.get(SALES).expect(200).hit().detail("memory").says("held").origin_requests(0);
+    }
+    let health = edge.get("/healthz").expect(200).origin_requests(0).json();
+    assert_eq!(health["memory"]["entries"], 1, "{health}");
+    assert!(health["memory"]["bytes"].as_u64() > Some(filled.text().len() as u64), "{health}");
 }
 
 #[test]

@@ -28,6 +28,7 @@ mod rules;
 mod seeds;
 mod signing;
 mod spec;
+mod stores;
 mod table;
 mod tasks;
 mod tenants;

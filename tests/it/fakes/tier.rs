@@ -1,6 +1,7 @@
 //! A store, and what can be wrong with it.
 
 use super::{Bytes, Point, World};
+use crate::tasks::until;
 use hotrod_edge::entry::{HEAD_GREATEST_LENGTH, Head, StoredResponse};
 use hotrod_edge::key::CacheKey;
 use hotrod_edge::ports::{Body, Failure, Tier, TierName};
@@ -22,6 +23,8 @@ pub enum GetFault {
     Old,
     /// Two seconds pass.
     Slow,
+    /// No answer, ever.
+    Hangs,
 }
 
 /// What is wrong with puts.
@@ -91,6 +94,15 @@ impl Store {
         self.values.borrow().get(key)?.last().map(|entry| entry.gone_at)
     }
 
+    /// Turns over the first bit of a key's body.
+    pub fn corrupt(&self, key: &str) {
+        if let Some(entry) = self.values.borrow_mut().get_mut(key).and_then(|values| values.last_mut()) {
+            let mut bytes = entry.body.bytes.to_vec();
+            bytes[0] ^= 1;
+            entry.body.bytes = bytes.into();
+        }
+    }
+
     /// Puts something into the place of a key's value, as another build would have written it.
     pub fn overwrite(&self, key: &str, head: &str) {
         if let Some(entry) = self.values.borrow_mut().get_mut(key).and_then(|values| values.last_mut()) {
@@ -128,6 +140,10 @@ impl Tier for FakeTier {
         let back = match self.store.get_fault.get() {
             GetFault::None => 0,
             GetFault::Fails => return Err(failure()),
+            GetFault::Hangs => {
+                until(|| false).await;
+                0
+            }
             GetFault::Old => 1,
             GetFault::Slow => {
                 self.world.pass(2_000);
