@@ -149,7 +149,7 @@ async fn renew_response<P: Ports>(ports: &P, renewal: Renewal) {
         Filled::Stored(fetched, _) => {
             put(ports, Keep::everywhere(ports, &question.key, stored, fetched)).await;
         }
-        Filled::Failed(failure) => ports.record(Incident::Origin, &failure),
+        Filled::Failed(unanswered) => unanswered.record(ports),
         Filled::Joined(_) | Filled::Unstored(_) => {}
     }
 }

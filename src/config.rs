@@ -29,6 +29,8 @@ pub struct Config {
     pub tokens: TokenSecret,
     /// The greatest age of counters that judge, in milliseconds, if the classes' are longer.
     pub snapshot_at_most: Option<u64>,
+    /// How many questions to the origin an isolate has under way at once.
+    pub origin_concurrency: u32,
     /// The zone whose caches are purged, if there is one.
     pub zone: Option<Zone>,
     /// Who may say that something happened.
@@ -139,6 +141,7 @@ impl Config {
             tokens: TokenSecret::new(&secret(setting::EPOCH_SECRET, "a secret of 16 characters or more,")?)
                 .ok_or_else(|| Misconfigured(format!("{} must have 16 characters or more.", setting::EPOCH_SECRET)))?,
             snapshot_at_most: get(setting::SNAPSHOT_AT_MOST_MS).map(|text| millis(&text)).transpose()?,
+            origin_concurrency: get(setting::ORIGIN_CONCURRENCY).map_or(Ok(64), |text| concurrency(&text))?,
             zone: zone(&get)?,
             cors_origins: get(setting::CORS_ORIGINS).map_or_else(|| Ok(Vec::new()), |text| cors_origins(&text))?,
             webhooks: get(setting::WEBHOOKS)
@@ -250,6 +253,15 @@ fn millis(text: &str) -> Result<u64, Misconfigured> {
     text.trim().parse().ok().filter(|millis| (100..=60_000).contains(millis)).ok_or_else(|| {
         Misconfigured(format!("{} must be whole milliseconds from 100 to 60000.", setting::SNAPSHOT_AT_MOST_MS))
     })
+}
+
+/// How many questions an isolate may have under way.
+fn concurrency(text: &str) -> Result<u32, Misconfigured> {
+    text.trim()
+        .parse()
+        .ok()
+        .filter(|count| (1..=1000).contains(count))
+        .ok_or_else(|| Misconfigured(format!("{} must be a whole number from 1 to 1000.", setting::ORIGIN_CONCURRENCY)))
 }
 
 fn header_value(text: String) -> Result<String, Misconfigured> {

@@ -75,6 +75,7 @@ pub mod structured;
 pub mod target;
 pub mod time;
 pub mod token;
+pub mod turn;
 pub mod upstream;
 pub mod validation;
 pub mod vary;

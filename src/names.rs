@@ -321,6 +321,8 @@ pub mod setting {
     pub const ZONE_API: &str = "ZONE_API";
     /// Variable, may be missing: the greatest age of counters that judge, in milliseconds, if the classes' are longer.
     pub const SNAPSHOT_AT_MOST_MS: &str = "SNAPSHOT_AT_MOST_MS";
+    /// How many questions to the origin an isolate has under way at once; 64 if it is not set.
+    pub const ORIGIN_CONCURRENCY: &str = "ORIGIN_CONCURRENCY";
     /// Binding: Workers KV.
     pub const KV: &str = "KV";
     /// Binding: the Durable Object namespace of the ledgers.

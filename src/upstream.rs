@@ -6,7 +6,6 @@
 use crate::breaker::{Breaker, Change, Permit};
 use crate::date;
 use crate::key::CacheKey;
-use crate::ports::Failure;
 use crate::rules::{Demand, Text};
 use crate::small::Map;
 use crate::time::UnixMillis;
@@ -28,7 +27,7 @@ const HALVED_EVERY_MS: u64 = 1_000;
 const SLOT: u64 = 1_000;
 /// A second try costs as much as so many first ones bring in.
 const RETRY_COST: u32 = 10;
-/// So many second tries are there at first, and at most.
+/// So many second tries are saved up at most. There are none at first: they are earned.
 const RETRIES_AT_MOST: u32 = 10;
 /// For so long it is remembered that an answer was not one for the store, in milliseconds.
 const UNSTORABLE_MS: u64 = 10_000;
@@ -131,17 +130,12 @@ pub enum Ending {
     Nothing,
 }
 
-/// Why there is no answer of the origin.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unanswered {
-    /// It gave none, or not a whole one.
-    Unreachable(Failure),
-    /// It took too long.
-    TimedOut(Failure),
-    /// It was not asked, since it has failed again and again. In so many milliseconds it is.
-    BreakerOpen(u64),
-    /// It was not asked, since too many questions are under way.
-    Busy,
+impl Pass {
+    /// The name of the class.
+    #[must_use]
+    pub fn class(&self) -> &Text {
+        &self.class
+    }
 }
 
 impl Wanting {
@@ -169,7 +163,7 @@ impl Upstream {
             tickets: 0,
             limit: u64::MAX,
             halved_at: 0,
-            retries: RETRIES_AT_MOST * RETRY_COST,
+            retries: 0,
             unstorable: Map::new(),
         }
     }
@@ -257,12 +251,6 @@ impl Upstream {
     pub fn ended(&mut self, pass: Pass, ending: Ending, at_most: u32, now: UnixMillis) -> Option<Change> {
         let Pass { ticket, lane, class, permit } = pass;
         self.slots.retain(|slot| slot.ticket != ticket);
-        let is_well = match ending {
-            Ending::Answered => true,
-            // What is passed on is the origin's own answer, whatever it says.
-            Ending::Error { .. } => lane == Lane::Forward,
-            Ending::Nothing => false,
-        };
         let is_overload = matches!(ending, Ending::Nothing | Ending::Error { is_overload: true, .. });
         let limit = self.limit(at_most);
         if ending == Ending::Answered {
@@ -273,9 +261,9 @@ impl Upstream {
         let mut change = None;
         self.breakers.change((lane, class), |breaker| {
             change = match ending {
-                _ if is_well => breaker.succeeded(permit),
+                Ending::Answered => breaker.succeeded(permit),
                 Ending::Error { retry_after, .. } => breaker.failed(permit, now, retry_after),
-                Ending::Answered | Ending::Nothing => breaker.failed(permit, now, None),
+                Ending::Nothing => breaker.failed(permit, now, None),
             };
         });
         change

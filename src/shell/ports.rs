@@ -13,6 +13,7 @@ use crate::ports::{Failure, Incident, Ports};
 use crate::rules::{Rules, compiled};
 use crate::small::Map;
 use crate::time::UnixMillis;
+use crate::upstream::Upstream;
 use crate::validation::hex;
 use alloc::rc::Rc;
 use alloc::string::String;
@@ -27,6 +28,7 @@ use worker::{Context, Env};
 thread_local! {
     /// An isolate's settings do not change, so they are read once.
     static CONFIG: RefCell<Option<Rc<Config>>> = const { RefCell::new(None) };
+    static UPSTREAM: RefCell<Upstream> = const { RefCell::new(Upstream::new()) };
     static INCIDENTS: RefCell<Map<Incident, u64>> = const { RefCell::new(Map::new()) };
 }
 
@@ -130,6 +132,10 @@ impl Ports for Shell {
             Unread::Buffer(buffer) => Some(Unread::Buffer(buffer.clone())),
             Unread::Response(_) | Unread::Stream(_) => None,
         }
+    }
+
+    fn upstream<T>(&self, look: impl FnOnce(&mut Upstream) -> T) -> T {
+        UPSTREAM.with_borrow_mut(look)
     }
 
     fn record(&self, incident: Incident, failure: &Failure) {

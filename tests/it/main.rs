@@ -15,6 +15,7 @@ mod follow;
 mod frugal;
 mod ledgers;
 mod orders;
+mod origin_faults;
 mod promises;
 mod purges;
 mod random;

@@ -27,6 +27,7 @@ use hotrod_edge::ports::{Failure, Incident, Ports, TierName};
 use hotrod_edge::rules::{Rules, compiled};
 use hotrod_edge::snapshot::Snapshot;
 use hotrod_edge::time::UnixMillis;
+use hotrod_edge::upstream::Upstream;
 use hotrod_edge::validation;
 use serde::Deserialize;
 use std::cell::{Cell, RefCell};
@@ -222,6 +223,8 @@ pub struct Location {
     flights: isolate::FakeFlights,
     pub admissions: admissions::FakeAdmissions,
     origin: origin::FakeOrigin,
+    /// What this isolate has under way to it.
+    pub upstream: RefCell<Upstream>,
     config: Config,
     /// The compiled ones, if there are no others.
     rules: Option<Rc<Rules>>,
@@ -272,6 +275,7 @@ impl Location {
             },
             admissions: admissions::FakeAdmissions::new(world),
             origin: origin::FakeOrigin(world.clone()),
+            upstream: RefCell::default(),
             config,
             rules,
             world: world.clone(),
@@ -382,6 +386,10 @@ impl Ports for Location {
 
     fn copy(&self, body: &Bytes) -> Option<Bytes> {
         Some(body.clone())
+    }
+
+    fn upstream<T>(&self, look: impl FnOnce(&mut Upstream) -> T) -> T {
+        look(&mut self.upstream.borrow_mut())
     }
 
     fn record(&self, incident: Incident, _failure: &Failure) {
