@@ -7,7 +7,7 @@ use crate::invalidate::Write;
 use crate::key::{CacheKey, Tenant};
 use crate::ledger::outbox::ERASED_AGAIN_MS;
 use crate::lookup::{Found, Known, Usable, find, get, hold, holds};
-use crate::ports::{Body, Flights as _, Incident, Ports, Tier as _, TierName};
+use crate::ports::{Body, Flights as _, Ports, Tier as _, TierName};
 use crate::reuse::{Stale, Staleness};
 use crate::rules::{Route, Stored};
 use crate::snapshot::{Bounds, Judge, Snapshot, Then, renew, share};
@@ -153,8 +153,8 @@ async fn renew_response<P: Ports>(ports: &P, renewal: Renewal) {
             hold(ports, route, stored, &question.key, &Rc::new(fetched.head.clone()), &fetched.bytes);
             put(ports, Keep::nearby(ports, &question.key, stored, fetched)).await;
         }
-        Filled::Failed(failure) => ports.record(Incident::Origin, &failure),
-        Filled::Joined(_) | Filled::Overdue | Filled::Unstored(_) => {}
+        Filled::Failed(unanswered) => unanswered.record(ports),
+        Filled::Joined(_) | Filled::Unstored(_) => {}
     }
 }
 

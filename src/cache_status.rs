@@ -3,6 +3,7 @@
 use crate::ports::TierName;
 use crate::reuse::Staleness;
 use crate::storing::Refusal;
+use crate::turn::Cause;
 use alloc::string::String;
 use core::fmt;
 
@@ -82,11 +83,13 @@ pub enum Outcome {
         ttl: i64,
         /// What ended its freshness.
         why: Staleness,
+        /// Why the origin was not even asked, if it was not.
+        held_back: Option<Cause>,
     },
     /// It is not stored, for this reason.
     Refused(Refusal),
-    /// There was none.
-    OriginUnreachable,
+    /// There was none, for this reason.
+    Unanswered(Cause),
 }
 
 /// A list member of a structured field (RFC 8941) with its parameters.
@@ -108,12 +111,16 @@ impl fmt::Display for CacheStatus {
                     Outcome::Stored { purged: false } => f.write_str("; stored"),
                     Outcome::Stored { purged: true } => f.write_str("; stored; detail=purged"),
                     Outcome::Collapsed => f.write_str("; collapsed"),
-                    Outcome::StaleIfError { ttl, why: Staleness::PreviousPeriod } => {
-                        write!(f, "; ttl={ttl}; detail={}", Staleness::PreviousPeriod.as_str())
+                    Outcome::StaleIfError { ttl, why, held_back } => {
+                        let word = match why {
+                            Staleness::PreviousPeriod => why.as_str(),
+                            _ => "stale-if-error",
+                        };
+                        write!(f, "; ttl={ttl}; detail={word}")?;
+                        held_back.map_or(Ok(()), |cause| write!(f, "/{}", cause.as_str()))
                     }
-                    Outcome::StaleIfError { ttl, .. } => write!(f, "; ttl={ttl}; detail=stale-if-error"),
                     Outcome::Refused(refusal) => write!(f, "; detail={}", refusal.as_str()),
-                    Outcome::OriginUnreachable => f.write_str("; detail=origin-unreachable"),
+                    Outcome::Unanswered(cause) => write!(f, "; detail={}", cause.as_str()),
                 }
             }
         }
@@ -137,6 +144,7 @@ mod tests {
     use crate::ports::TierName;
     use crate::reuse::Staleness;
     use crate::storing::Refusal;
+    use crate::turn::Cause;
 
     #[track_caller]
     fn check(status: CacheStatus, expected: &str) {
@@ -166,14 +174,14 @@ mod tests {
             "hotrod-edge; fwd=stale; fwd-status=503; detail=status",
         );
         check(
-            forwarded(Forward::UriMiss, None, Outcome::OriginUnreachable),
+            forwarded(Forward::UriMiss, None, Outcome::Unanswered(Cause::Unreachable)),
             "hotrod-edge; fwd=uri-miss; detail=origin-unreachable",
         );
         check(
             forwarded(Forward::Stale, Some(200), Outcome::Collapsed),
             "hotrod-edge; fwd=stale; fwd-status=200; collapsed",
         );
-        let old = |why| Outcome::StaleIfError { ttl: -5, why };
+        let old = |why| Outcome::StaleIfError { ttl: -5, why, held_back: None };
         check(
             forwarded(Forward::Stale, Some(503), old(Staleness::Expired)),
             "hotrod-edge; fwd=stale; fwd-status=503; ttl=-5; detail=stale-if-error",
@@ -181,6 +189,15 @@ mod tests {
         check(
             forwarded(Forward::Stale, None, old(Staleness::PreviousPeriod)),
             "hotrod-edge; fwd=stale; ttl=-5; detail=previous-period",
+        );
+        let held_back = |cause| Outcome::StaleIfError { ttl: -5, why: Staleness::Expired, held_back: Some(cause) };
+        check(
+            forwarded(Forward::Stale, None, held_back(Cause::BreakerOpen)),
+            "hotrod-edge; fwd=stale; ttl=-5; detail=stale-if-error/breaker-open",
+        );
+        check(
+            forwarded(Forward::Stale, None, held_back(Cause::Busy)),
+            "hotrod-edge; fwd=stale; ttl=-5; detail=stale-if-error/origin-busy",
         );
         check(forwarded(Forward::Bypass, Some(200), Outcome::NotForStore), "hotrod-edge; fwd=bypass; fwd-status=200");
     }

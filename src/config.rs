@@ -31,6 +31,8 @@ pub struct Config {
     pub snapshot_at_most: Option<u64>,
     /// So much an isolate's memory tier holds, in bytes.
     pub memory: usize,
+    /// How many questions to the origin an isolate has under way at once.
+    pub origin_concurrency: u32,
     /// The zone whose caches are purged, if there is one.
     pub zone: Option<Zone>,
     /// Who may say that something happened.
@@ -147,6 +149,7 @@ impl Config {
                 .ok_or_else(|| Misconfigured(format!("{} must have 16 characters or more.", setting::EPOCH_SECRET)))?,
             snapshot_at_most: get(setting::SNAPSHOT_AT_MOST_MS).map(|text| millis(&text)).transpose()?,
             memory: get(setting::MEMORY_BYTES).map_or(Ok(MEMORY_BYTES), |text| bytes(&text))?,
+            origin_concurrency: get(setting::ORIGIN_CONCURRENCY).map_or(Ok(64), |text| concurrency(&text))?,
             zone: zone(&get)?,
             cors_origins: get(setting::CORS_ORIGINS).map_or_else(|| Ok(Vec::new()), |text| cors_origins(&text))?,
             webhooks: get(setting::WEBHOOKS)
@@ -264,6 +267,15 @@ fn bytes(text: &str) -> Result<usize, Misconfigured> {
     text.trim().parse().ok().filter(|bytes| *bytes <= MEMORY_BYTES_AT_MOST).ok_or_else(|| {
         Misconfigured(format!("{} must be whole bytes from 0 to {MEMORY_BYTES_AT_MOST}.", setting::MEMORY_BYTES))
     })
+}
+
+/// How many questions an isolate may have under way.
+fn concurrency(text: &str) -> Result<u32, Misconfigured> {
+    text.trim()
+        .parse()
+        .ok()
+        .filter(|count| (1..=1000).contains(count))
+        .ok_or_else(|| Misconfigured(format!("{} must be a whole number from 1 to 1000.", setting::ORIGIN_CONCURRENCY)))
 }
 
 fn header_value(text: String) -> Result<String, Misconfigured> {

@@ -20,8 +20,10 @@ use crate::ports::{
 };
 use crate::rules::{KV_LEAST_LIFE, Seconds, Shape, Stored, Text};
 use crate::snapshot::keep;
-use crate::storing::{BODY_GREATEST_LENGTH, Received, Refusal, Storable, Storing, may_store, may_store_body};
+use crate::storing::{Received, Refusal, Storable, Storing, may_store, may_store_body};
 use crate::time::UnixMillis;
+use crate::turn::{Cause, Turn, Unanswered};
+use crate::upstream::{Ending, Lane, Upstream, WAIT_MS, retry_after};
 use crate::validation::{Validators, digest, freshen};
 use alloc::rc::Rc;
 use alloc::string::String;
@@ -52,6 +54,8 @@ pub struct Question {
     pub url: String,
     /// What the client's request says, on a route that follows its origin.
     pub inbound: Option<Rc<Inbound>>,
+    /// Whether it is asked because a purge took away what was stored.
+    pub is_surge: bool,
 }
 
 impl Question {
@@ -61,7 +65,7 @@ impl Question {
         let Admitted { tenant, role, .. } = admitted;
         let key = CacheKey::new(tenant, &selected.key, role.as_deref());
         let route = selected.route.name.clone();
-        Self { tenant: tenant.clone(), role: role.clone(), route, key, url, inbound: None }
+        Self { tenant: tenant.clone(), role: role.clone(), route, key, url, inbound: None, is_surge: false }
     }
 
     /// By which it is known while it is under way: requests that would ask in other words do not share it.
@@ -109,12 +113,10 @@ pub enum Filled<B> {
     Joined(Fetched),
     /// The same, but another location asked for it.
     HandedOn(Fetched),
-    /// Another request asks, and has no answer yet; something stale can answer, or nobody waits.
-    Overdue,
     /// An answer that is not stored.
     Unstored(Unstored<B>),
     /// None, or not a whole one.
-    Failed(Failure),
+    Failed(Unanswered),
 }
 
 impl<B> Filled<B> {
@@ -122,7 +124,7 @@ impl<B> Filled<B> {
     fn stored(&self) -> Option<&Fetched> {
         match self {
             Self::Stored(fetched, _) | Self::HandedOn(fetched) | Self::Joined(fetched) => Some(fetched),
-            Self::Overdue | Self::Unstored(_) | Self::Failed(_) => None,
+            Self::Unstored(_) | Self::Failed(_) => None,
         }
     }
 }
@@ -168,6 +170,9 @@ pub async fn fill<P: Ports>(
     let needed = newer_than.map_or(position, |newer| newer.max(position));
     let has_stale = known.as_ref().is_some_and(|known| known.answers_on_error);
     let name = question.flight();
+    if ports.upstream(|upstream| upstream.is_unstorable(&name, ports.now())) {
+        return ask(ports, question, stored, epoch, known).await;
+    }
     if let Some(flight) = joinable(ports, &name, needed) {
         let patience = if has_stale { FOLLOWED_WITH_STALE_MS } else { FOLLOWED_MS };
         return match within(ports, patience, ports.flights().landed(flight.handle)).await {
@@ -176,7 +181,7 @@ pub async fn fill<P: Ports>(
                 Filled::Joined(fetched)
             }
             Some(Landing::Answer(_) | Landing::Nothing) => ask(ports, question, stored, epoch, known).await,
-            Some(Landing::Overdue) | None if has_stale => Filled::Overdue,
+            Some(Landing::Overdue) | None if has_stale => Filled::Failed(Unanswered::awaited()),
             Some(Landing::Overdue) | None => ask(ports, question, stored, Err(Refusal::Leased), known).await,
         };
     }
@@ -198,7 +203,7 @@ pub async fn fill<P: Ports>(
                 filled
             }
             Agreed::Take(fetched) => Filled::HandedOn(fetched),
-            Agreed::Overdue if asker == Asker::Renewal || has_stale => Filled::Overdue,
+            Agreed::Overdue if asker == Asker::Renewal || has_stale => Filled::Failed(Unanswered::awaited()),
             Agreed::Overdue => ask(ports, question, stored, Err(Refusal::Leased), known).await,
         }
     } else {
@@ -206,7 +211,7 @@ pub async fn fill<P: Ports>(
     };
     let landing = match (&filled, filled.stored()) {
         (_, Some(fetched)) => Landing::Answer(fetched.clone()),
-        (Filled::Overdue, None) => Landing::Overdue,
+        (Filled::Failed(unanswered), None) if unanswered.cause == Cause::Awaited => Landing::Overdue,
         (_, None) => Landing::Nothing,
     };
     ports.flights().land(&name, handle, landing);
@@ -280,6 +285,7 @@ pub fn joinable<P: Ports>(
     (led && flight.epoch >= position).then_some(flight)
 }
 
+/// Asks the origin, in this question's turn.
 async fn ask<P: Ports>(
     ports: &P,
     question: &Question,
@@ -287,15 +293,70 @@ async fn ask<P: Ports>(
     epoch: Result<Epoch, Refusal>,
     known: &mut Option<Known<P::Body>>,
 ) -> Filled<P::Body> {
+    let class = ports.rules().route(&question.route).map(|route| &route.class);
+    // Whoever has something to answer with does not wait.
+    let patience = if known.as_ref().is_some_and(|known| known.answers_on_error) { 0 } else { WAIT_MS };
+    let turn = match Turn::take(ports, Lane::Fill, class, question.is_surge, patience).await {
+        Ok(turn) => turn,
+        Err(unanswered) => return Filled::Failed(unanswered),
+    };
+    let filled = asked(ports, &turn, question, stored, epoch, known).await;
+    turn.end(ports, ending(&filled, ports.now()));
+    let is_unstorable = match &filled {
+        Filled::Unstored(Unstored { status, refusal, .. }) => {
+            epoch.is_ok() && *refusal != Refusal::Older && !is_error(*status)
+        }
+        Filled::Stored(..) | Filled::Joined(_) | Filled::HandedOn(_) => false,
+        Filled::Failed(_) => return filled,
+    };
+    ports.upstream(|upstream| upstream.note(&question.flight(), is_unstorable, ports.now()));
+    filled
+}
+
+/// Whether a status says that the origin failed: those that RFC 5861, section 4, names, and that it has too much to do.
+#[must_use]
+pub fn is_error(status: u16) -> bool {
+    matches!(status, 429 | 500 | 502 | 503 | 504)
+}
+
+fn ending<B>(filled: &Filled<B>, now: UnixMillis) -> Ending {
+    let (status, fields) = match filled {
+        Filled::Stored(fetched, _) | Filled::Joined(fetched) | Filled::HandedOn(fetched) => {
+            (fetched.head.status, fetched.head.headers.as_slice())
+        }
+        Filled::Unstored(unstored) => (unstored.status, unstored.fields.as_slice()),
+        Filled::Failed(_) => return Ending::Nothing,
+    };
+    if !is_error(status) {
+        return Ending::Answered;
+    }
+    let is_overload = matches!(status, 429 | 503);
+    let says = fields.iter().find(|(name, _)| is_overload && name == field::RETRY_AFTER);
+    Ending::Error { retry_after: says.and_then(|(_, value)| retry_after(value, now)), is_overload }
+}
+
+async fn asked<P: Ports>(
+    ports: &P,
+    turn: &Turn,
+    question: &Question,
+    stored: &Stored,
+    epoch: Result<Epoch, Refusal>,
+    known: &mut Option<Known<P::Body>>,
+) -> Filled<P::Body> {
+    let before = known.as_ref().map(|known| Before::of(known.head()));
+    let taken = async |response, exchange| {
+        taken(ports, turn, question, stored, epoch, before.as_ref(), response, exchange).await
+    };
     // RFC 9111, section 4.3.1: with the validators of what is stored.
     let conditions = known.as_ref().map_or_else(Vec::new, |known| known.head().conditions());
     let is_conditional = !conditions.is_empty();
-    let (response, exchange) = match put_to_origin(ports, question, stored, &conditions).await {
+    let may_retry = !known.as_ref().is_some_and(|known| known.answers_on_error);
+    let (response, exchange) = match put_to_origin(ports, turn, question, stored, &conditions, may_retry).await {
         Ok(answered) => answered,
-        Err(failure) => return Filled::Failed(failure),
+        Err(unanswered) => return Filled::Failed(unanswered),
     };
     if response.status() != 304 || !is_conditional {
-        return taken(ports, question, stored, epoch, response, exchange).await;
+        return taken(response, exchange).await;
     }
     let answered = validators(|name| response.header(name));
     let is_about = |known: &Known<P::Body>| known.head().validators.are_selected_by(&answered);
@@ -305,9 +366,9 @@ async fn ask<P: Ports>(
         return filled;
     }
     // It is not about what is stored, or that is not whole: asked without a condition, the origin says all of it.
-    match put_to_origin(ports, question, stored, &[]).await {
-        Ok((response, exchange)) => taken(ports, question, stored, epoch, response, exchange).await,
-        Err(failure) => Filled::Failed(failure),
+    match put_to_origin(ports, turn, question, stored, &[], may_retry).await {
+        Ok((response, exchange)) => taken(response, exchange).await,
+        Err(unanswered) => Filled::Failed(unanswered),
     }
 }
 
@@ -315,30 +376,75 @@ type Answered<P> = (<<P as Ports>::Origin as Origin>::Response, Exchange);
 
 async fn put_to_origin<P: Ports>(
     ports: &P,
+    turn: &Turn,
     question: &Question,
     stored: &Stored,
     conditions: &[(&'static str, &str)],
-) -> Result<Answered<P>, Failure> {
-    let requested_at = ports.now();
+    may_retry: bool,
+) -> Result<Answered<P>, Unanswered> {
     let fields = fill_fields(ports.config(), question, stored.shape(), conditions, ports.request_id());
-    let response = ports.origin().fetch(&question.url, &fields, stored.shape().is_none()).await?;
+    let fetch = async || {
+        let requested_at = ports.now();
+        let fetched = ports.origin().fetch(&question.url, &fields, stored.shape().is_none());
+        turn.head(ports, fetched).await.map(|response| (response, requested_at))
+    };
+    let mut fetched = fetch().await;
+    // A connection that was cut is worth another one; an origin that is slow is not helped by being asked twice.
+    if let Err(Unanswered { cause: Cause::Unreachable, failure: Some(failure), .. }) = &fetched
+        && may_retry
+        && ports.upstream(Upstream::may_retry)
+    {
+        ports.record(Incident::Retry, failure);
+        fetched = fetch().await;
+    }
+    let (response, requested_at) = fetched?;
     match no_answer(&response) {
-        Some(failure) => Err(failure),
+        Some(failure) => Err(failure.into()),
         None => Ok((response, Exchange { requested_at, received_at: ports.now() })),
     }
 }
 
+/// When what is stored was made, as far as it says so.
+struct Before {
+    last_modified: Option<UnixMillis>,
+    made_at: u64,
+}
+
+impl Before {
+    fn of(head: &Head) -> Self {
+        let last_modified = head.validators.last_modified.as_deref();
+        Self {
+            last_modified: last_modified.and_then(|text| date::parse(text, head.received_at)),
+            made_at: head.received_at.0.saturating_sub(u64::from(head.initial_age) * 1000),
+        }
+    }
+
+    /// Whether an answer was made before that: by its Last-Modified if both have one, or else by its Age. What was on the
+    /// way for part of a second is no older for that.
+    fn is_later_than(&self, received: &Received, initial_age: Seconds, exchange: Exchange) -> bool {
+        let last_modified = received.validators.last_modified.as_deref();
+        let modified = last_modified.and_then(|text| date::parse(text, exchange.received_at));
+        match self.last_modified.zip(modified) {
+            Some((before, now)) => now < before,
+            None => exchange.received_at.0.saturating_sub(u64::from(initial_age) * 1000) + 1000 < self.made_at,
+        }
+    }
+}
+
 /// What becomes of an answer that is a whole one.
+#[expect(clippy::too_many_arguments, reason = "all that decides about an answer")]
 async fn taken<P: Ports>(
     ports: &P,
+    turn: &Turn,
     question: &Question,
     stored: &Stored,
     epoch: Result<Epoch, Refusal>,
+    before: Option<&Before>,
     response: <P::Origin as Origin>::Response,
     exchange: Exchange,
 ) -> Filled<P::Body> {
     if let Some(failure) = unasked(&response) {
-        return Filled::Failed(failure);
+        return Filled::Failed(failure.into());
     }
     let received = received(question, response.status(), |name| response.header(name));
     let (kept, passed) = fields(stored.shape(), &response, exchange);
@@ -351,10 +457,13 @@ async fn taken<P: Ports>(
             return unstored(Body::Stream(response.into_body()), refusal);
         }
     };
-    let bytes = match ports.origin().read(response.into_body(), BODY_GREATEST_LENGTH).await {
+    if before.is_some_and(|before| before.is_later_than(&received, storable.freshness.initial_age, exchange)) {
+        return unstored(Body::Stream(response.into_body()), Refusal::Older);
+    }
+    let bytes = match turn.body(ports, response.into_body(), stored.limits.largest_body).await {
         Ok(Read::Whole(bytes)) => bytes,
         Ok(Read::Longer(body)) => return unstored(Body::Stream(body), Refusal::TooLarge),
-        Err(failure) => return Filled::Failed(failure),
+        Err(unanswered) => return Filled::Failed(unanswered),
     };
     let etag = match stored.shape().map(|shape| may_store_body(shape, &bytes)) {
         Some(Storing::Store(etag)) => etag,
@@ -387,7 +496,8 @@ async fn freshened<P: Ports>(
     let StoredResponse { head: before, body } = known.usable.stored;
     let before = Rc::unwrap_or_clone(before);
     let answered = validators(|name| response.header(name));
-    let Ok(Read::Whole(bytes)) = ports.origin().read(body, BODY_GREATEST_LENGTH).await else { return None };
+    let at_most = usize::try_from(stored.limits.largest_body).unwrap_or(usize::MAX);
+    let Ok(Read::Whole(bytes)) = ports.origin().read(body, at_most).await else { return None };
     (bytes.len() == before.length && digest(&bytes) == before.digest).then_some(())?;
     // What another build stored is judged by the rules of this one.
     let etag = match stored.shape().map(|shape| may_store_body(shape, &bytes)) {

@@ -78,6 +78,8 @@ pub mod structured;
 pub mod target;
 pub mod time;
 pub mod token;
+pub mod turn;
+pub mod upstream;
 pub mod validation;
 pub mod vary;
 pub mod webhook;

@@ -23,11 +23,13 @@ use crate::names::{field, path};
 use crate::ports::{Admissions as _, Origin as _, Ports, Request as _, Response as _, within};
 use crate::problem::{Kind, Problem};
 use crate::refresh;
-use crate::respond::{Missed, Reader, origin_unreachable};
+use crate::respond::{Missed, Reader, unanswered};
 use crate::rules::{Auth, Text, WithoutLedger};
 use crate::snapshot::{Bounds, Judge, Then};
 use crate::storing::Refusal;
 use crate::target::{Malformed, Target};
+use crate::turn::{Turn, Unanswered};
+use crate::upstream::{self, Ending, WAIT_MS};
 use alloc::string::{String, ToString};
 
 /// So many times in a minute an operator may ask past the store, in each isolate.
@@ -147,11 +149,17 @@ async fn forward<P: Ports>(
     }
     let id = ports.request_id();
     let edits = request_edits(&request, ports.config(), admitted.as_ref(), id.clone());
-    let response = ports.origin().forward(request, url, &edits).await;
-    let response = response.map_err(|failure| origin_unreachable(ports, why, &failure))?;
-    if let Some(failure) = no_answer(&response) {
-        return Err(origin_unreachable(ports, why, &failure));
-    }
+    let failed = |failed: Unanswered| {
+        failed.record(ports);
+        unanswered(failed.problem(), why, &failed)
+    };
+    let class = lane.route().map(|route| &route.class);
+    let turn = Turn::take(ports, upstream::Lane::Forward, class, false, WAIT_MS).await.map_err(failed)?;
+    let response = turn.head(ports, ports.origin().forward(request, url, &edits)).await;
+    let response = response.and_then(|response| no_answer(&response).map_or(Ok(response), |none| Err(none.into())));
+    // What the origin says here is its answer, whatever it is: no reason to ask it less.
+    turn.end(ports, if response.is_ok() { Ending::Answered } else { Ending::Nothing });
+    let response = response.map_err(failed)?;
     let status = CacheStatus::Forwarded { why, status: Some(response.status()), outcome: Outcome::NotForStore };
     let mut edits = response_edits(&response, lane, &status, id);
     let mut after = After::default();
@@ -253,6 +261,7 @@ async fn from_store<P: Ports>(
         let epoch =
             epoch.and_then(|epoch| if follows && wants.no_store { Err(Refusal::NoStoreRequest) } else { Ok(epoch) });
         let mut known = lookup.known;
+        question.is_surge = lookup.purged;
         let filled = fill(ports, &question, selected.stored, epoch, newer_than, &mut known, Asker::Reader).await;
         let missed = Missed { why: lookup.why, purged: lookup.purged, known };
         reader.filled(&question, filled, missed).await?

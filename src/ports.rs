@@ -19,6 +19,7 @@ use crate::rules::{Rules, Seconds, Text};
 use crate::snapshot::{Held, Snapshot};
 use crate::stores::{Breakers, Call};
 use crate::time::UnixMillis;
+use crate::upstream::Upstream;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -79,6 +80,8 @@ pub trait Ports {
     fn origin(&self) -> &Self::Origin;
     /// A second copy of a body, if it can be had without reading it.
     fn copy(&self, body: &Self::Body) -> Option<Self::Body>;
+    /// What is under way to the origin in this isolate, to be looked at or changed.
+    fn upstream<T>(&self, look: impl FnOnce(&mut Upstream) -> T) -> T;
     /// Counts what went wrong without failing the request.
     fn count(&self, incident: Incident);
     /// The same, and writes it to the log.
@@ -318,7 +321,7 @@ pub trait Origin {
     /// What it answers.
     type Response: Response<Body = Self::Body>;
     /// Asks by GET, with these header fields and no others of ours. Follows no redirect, asks no cache. The body comes
-    /// `as_encoded` (RFC 9110, section 8.4), or else decoded.
+    /// `as_encoded` (RFC 9110, section 8.4), or else decoded. Whoever does not wait for it ends the exchange.
     ///
     /// # Errors
     /// There was no answer.
@@ -333,6 +336,12 @@ pub trait Origin {
     /// # Errors
     /// It was cut short, or is not as long as was declared.
     async fn read(&self, body: Self::Body, at_most: usize) -> Result<Read<Self::Body>, Failure>;
+    /// The same, of a body that is still on its way: nothing, if it pauses for more than `pause` milliseconds. Whoever
+    /// does not wait for its end ends the exchange.
+    ///
+    /// # Errors
+    /// It was cut short, or is not as long as was declared.
+    async fn receive(&self, body: Self::Body, at_most: usize, pause: u64) -> Result<Option<Read<Self::Body>>, Failure>;
 }
 
 /// An answer of the origin whose body has not been read.
@@ -405,6 +414,10 @@ pub enum Incident {
     Snapshot,
     /// The origin did not answer, or not whole.
     Origin,
+    /// The origin did not answer, and was asked once more.
+    Retry,
+    /// A class's questions to the origin are held back, or no longer.
+    OriginBreaker,
     /// The keys by which credentials are verified could not be had or used.
     Keys,
 }
@@ -442,6 +455,8 @@ impl Incident {
             Self::Lease => "lease_failed",
             Self::Snapshot => "snapshot_failed",
             Self::Origin => "origin_failed",
+            Self::Retry => "origin_retried",
+            Self::OriginBreaker => "origin_breaker",
             Self::Keys => "keys_failed",
         }
     }

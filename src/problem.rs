@@ -44,6 +44,14 @@ pub enum Kind {
     NotCached,
     /// The origin gave no answer.
     OriginUnreachable,
+    /// The origin took too long.
+    OriginTimeout,
+    /// The origin was not asked, since it has failed again and again.
+    BreakerOpen,
+    /// The origin was not asked, since too much is being asked of it.
+    OriginBusy,
+    /// What is stored must be validated, and the origin gave no answer.
+    NotValidated,
     /// Whether the credential holds cannot be known now.
     Unverifiable,
     /// The header fields are too long.
@@ -73,6 +81,10 @@ impl Kind {
             Self::TooMany => (429, "too-many", "Too many requests"),
             Self::ContentTooLarge => (413, "content-too-large", "Content too large"),
             Self::NotCached => (504, "not-cached", "Not in store"),
+            Self::OriginTimeout => (504, "origin-timeout", "No answer from the origin in time"),
+            Self::BreakerOpen => (503, "breaker-open", "Origin not asked"),
+            Self::OriginBusy => (503, "origin-busy", "Origin busy"),
+            Self::NotValidated => (504, "not-validated", "Not validated"),
             Self::OriginUnreachable => (502, "origin-unreachable", "No answer from the origin"),
             Self::Unverifiable => (503, "unverifiable", "Credential cannot be verified"),
             Self::FieldsTooLarge => (431, "fields-too-large", "Header fields too large"),
@@ -97,7 +109,7 @@ impl Problem {
         let fields = match kind {
             // RFC 9110, section 11.6.1: a 401 must say how to authenticate.
             Kind::Unauthorized => vec![(field::WWW_AUTHENTICATE, "Bearer realm=\"hotrod-edge\"")],
-            Kind::OriginUnreachable | Kind::LedgerUnreachable | Kind::Unverifiable => vec![(field::RETRY_AFTER, "5")],
+            Kind::LedgerUnreachable | Kind::Unverifiable => vec![(field::RETRY_AFTER, "5")],
             _ => Vec::new(),
         };
         let fields = fields.into_iter().map(|(name, value)| (Text::Borrowed(name), value.to_string())).collect();

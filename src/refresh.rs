@@ -11,7 +11,7 @@ use crate::invalidate::order;
 use crate::ledger::order::{Declined, Occasion, Order};
 use crate::names::field;
 use crate::pipeline::{Served, origin_url};
-use crate::ports::{Incident, Ports, Request};
+use crate::ports::{Ports, Request};
 use crate::problem::{Kind, Problem};
 use crate::rules::Text;
 use crate::storing::Refusal;
@@ -71,10 +71,10 @@ pub async fn call<P: Ports>(ports: &P, identity: Identity, request: P::Request) 
             Filled::Stored(fetched, _) | Filled::Joined(fetched) | Filled::HandedOn(fetched) => {
                 Keep::everywhere(ports, &question.key, selected.stored, fetched)
             }
-            Filled::Unstored(_) | Filled::Overdue => return Ok(answer(&done.receipt, false).into()),
-            Filled::Failed(failure) => {
-                ports.record(Incident::Origin, &failure);
-                return Err(Problem::new(Kind::OriginUnreachable, "The origin gave no whole answer. Ask again later."));
+            Filled::Unstored(_) => return Ok(answer(&done.receipt, false).into()),
+            Filled::Failed(unanswered) => {
+                unanswered.record(ports);
+                return Err(unanswered.problem());
             }
         };
     Ok(Served { answer: Answer::Made(answer(&done.receipt, true)), after: After::keeping(Some(keep)) })

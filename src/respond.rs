@@ -6,15 +6,16 @@ use crate::cache_control::Audience;
 use crate::cache_status::{CacheStatus, Forward, Outcome};
 use crate::classify::Selected;
 use crate::entry::{Head, StoredResponse};
-use crate::fill::{Fetched, Filled, Keep, Question, Unstored, left};
+use crate::fill::{Fetched, Filled, Keep, Question, Unstored, is_error, left};
 use crate::lookup::{Known, Usable, hold};
 use crate::names::field;
 use crate::pipeline::Served;
 use crate::ports::{Body, Failure, Incident, Origin as _, Ports, Read, TierName, within};
-use crate::problem::{Kind, Problem};
+use crate::problem::Problem;
 use crate::reuse::Staleness;
 use crate::rules::{DecidedBy, Seconds};
 use crate::storing::BODY_GREATEST_LENGTH;
+use crate::turn::{Cause, Unanswered};
 use crate::validation::digest;
 use alloc::rc::Rc;
 use alloc::string::ToString as _;
@@ -77,6 +78,8 @@ impl<P: Ports> Reader<'_, P> {
         missed: Missed<P::Body>,
     ) -> Result<Served<P>, Problem> {
         let Missed { why, purged, known } = missed;
+        let must_validate =
+            known.as_ref().is_some_and(|known| known.head().followed.as_ref().is_some_and(|of| of.forbids_stale));
         let on_error = known.filter(|known| known.answers_on_error).map(|known| known.usable);
         match filled {
             Filled::Stored(fetched, status) => {
@@ -94,20 +97,18 @@ impl<P: Ports> Reader<'_, P> {
                 let keep = Keep::nearby(self.ports, &question.key, self.selected.stored, fetched);
                 Ok(Served { answer: Answer::Made(made), after: After::keeping(Some(keep)) })
             }
-            Filled::Overdue => {
-                let failure = || Failure("another request's question takes too long".to_string());
-                let instead = self.stale_if_error(why, None, on_error).await;
-                instead.ok_or_else(|| origin_unreachable(self.ports, why, &failure()))
-            }
             Filled::Unstored(unstored) => {
-                // RFC 5861, section 4: these count as errors.
-                let is_error = matches!(unstored.status, 500 | 502 | 503 | 504);
-                let instead = self.stale_if_error(why, Some(unstored.status), on_error.filter(|_| is_error)).await;
+                let on_error = on_error.filter(|_| is_error(unstored.status));
+                let instead = self.stale_if_error(why, Some(unstored.status), None, on_error).await;
                 Ok(instead.unwrap_or_else(|| self.unstored(unstored, why).into()))
             }
-            Filled::Failed(failure) => {
-                let problem = origin_unreachable(self.ports, why, &failure);
-                self.stale_if_error(why, None, on_error).await.ok_or(problem)
+            Filled::Failed(failed) => {
+                failed.record(self.ports);
+                let held_back = Some(failed.cause).filter(|cause| cause.is_held_back());
+                self.stale_if_error(why, None, held_back, on_error).await.ok_or_else(|| {
+                    let problem = if must_validate { failed.not_validated() } else { failed.problem() };
+                    unanswered(problem, why, &failed)
+                })
             }
         }
     }
@@ -124,10 +125,12 @@ impl<P: Ports> Reader<'_, P> {
         &self,
         why: Forward,
         status: Option<u16>,
+        held_back: Option<Cause>,
         usable: Option<Usable<P::Body>>,
     ) -> Option<Served<P>> {
         let Usable { tier, stored: StoredResponse { head, body }, age, ttl, stale } = usable?;
-        let outcome = Outcome::StaleIfError { ttl, why: stale.map_or(Staleness::Expired, |stale| stale.why) };
+        let ended_by = stale.map_or(Staleness::Expired, |stale| stale.why);
+        let outcome = Outcome::StaleIfError { ttl, why: ended_by, held_back };
         let status = CacheStatus::Forwarded { why, status, outcome };
         let body = self.readable(&head, body, tier).await?;
         Some(self.stored(&head, body, Some(age), true, &status).into())
@@ -205,10 +208,8 @@ impl<P: Ports> Reader<'_, P> {
     }
 }
 
-/// What a client is told when the origin gave no answer: no more than that.
-pub fn origin_unreachable<P: Ports>(ports: &P, why: Forward, failure: &Failure) -> Problem {
-    ports.record(Incident::Origin, failure);
-    let status = CacheStatus::Forwarded { why, status: None, outcome: Outcome::OriginUnreachable };
-    Problem::new(Kind::OriginUnreachable, "The origin gave no whole answer. Ask again later.")
-        .with(field::CACHE_STATUS, status.to_string())
+/// What a client is told when the origin gave no answer, and what it met.
+pub fn unanswered(problem: Problem, why: Forward, unanswered: &Unanswered) -> Problem {
+    let status = CacheStatus::Forwarded { why, status: None, outcome: Outcome::Unanswered(unanswered.cause) };
+    problem.with(field::CACHE_STATUS, status.to_string())
 }

@@ -8,14 +8,14 @@ use crate::cache_control::ResponseDirectives;
 use crate::date;
 use crate::entry::{Followed, Head};
 use crate::freshness::{Exchange, Freshness, Said, by_class, by_origin};
-use crate::rules::{DecidedBy, Lifetimes, Requirement, Scalar, Seconds, Shape, Stored, is_json};
+use crate::rules::{DecidedBy, Limits, Requirement, Scalar, Seconds, Shape, Stored, is_json};
 use crate::time::UnixMillis;
 use crate::validation::{Validators, bytes_etag, json_etag};
 use crate::vary::nominated;
 use alloc::string::String;
 use serde_json::Value;
 
-/// The greatest body that is stored, in bytes. A larger one is streamed through.
+/// The greatest body that any class may store, in bytes.
 pub const BODY_GREATEST_LENGTH: usize = 1024 * 1024;
 
 /// A decision about storing.
@@ -48,7 +48,7 @@ pub enum Refusal {
     Vary,
     /// Not the media type of its rule.
     ContentType,
-    /// Over [`BODY_GREATEST_LENGTH`].
+    /// Longer than its class stores.
     TooLarge,
     /// No freshness left on arrival: by the origin's word, by its age, or by the calendar.
     Expired,
@@ -68,6 +68,8 @@ pub enum Refusal {
     NoCacheRequest,
     /// Another request is asking for the same, and took too long.
     Leased,
+    /// What is stored was made later.
+    Older,
 }
 
 impl Refusal {
@@ -94,6 +96,7 @@ impl Refusal {
             Self::NotListed => "not-listed",
             Self::NoCacheRequest => "nocache",
             Self::Leased => "leased",
+            Self::Older => "older",
         }
     }
 }
@@ -162,14 +165,14 @@ pub fn may_store(
     exchange: Exchange,
 ) -> Storing<Storable> {
     let judged = match &stored.decided_by {
-        DecidedBy::Class(shape) => class_allows(&stored.lifetimes, shape, received, before, exchange),
-        DecidedBy::Origin => origin_allows(&stored.lifetimes, received, exchange),
+        DecidedBy::Class(shape) => class_allows(stored, shape, received, before, exchange),
+        DecidedBy::Origin => origin_allows(stored, received, exchange),
     };
     judged.map_or_else(Storing::Refuse, Storing::Store)
 }
 
 fn class_allows(
-    rule: &Lifetimes,
+    Stored { lifetimes: rule, limits: Limits { largest_body, .. }, .. }: &Stored,
     shape: &Shape,
     received: &Received,
     before: Option<Seconds>,
@@ -188,7 +191,7 @@ fn class_allows(
     if !is_media_type(received.content_type.as_deref(), &shape.content_type) {
         return Err(Refusal::ContentType);
     }
-    fits(received)?;
+    fits(received, *largest_body)?;
     // Section 4.3.4: what a 304 does not say stays as it was.
     let stated = received.cache_control.as_ref().map_or(before, |_| directives.shared_lifetime());
     let freshness = by_class(rule, stated, received.age.as_deref(), exchange);
@@ -198,7 +201,8 @@ fn class_allows(
     Ok(Storable { freshness, followed: None })
 }
 
-fn origin_allows(rule: &Lifetimes, received: &Received, exchange: Exchange) -> Result<Storable, Refusal> {
+fn origin_allows(stored: &Stored, received: &Received, exchange: Exchange) -> Result<Storable, Refusal> {
+    let Stored { lifetimes: rule, limits: Limits { largest_body, .. }, .. } = stored;
     // RFC 9213, section 2.2: the first targeted field that can be read takes the place of Cache-Control and Expires.
     let targeted = received.targeted.iter().flatten().find_map(|field| ResponseDirectives::targeted(field));
     let expires = received.expires.as_deref().filter(|_| targeted.is_none());
@@ -217,7 +221,7 @@ fn origin_allows(rule: &Lifetimes, received: &Received, exchange: Exchange) -> R
     if received.with_authorization && !leave {
         return Err(Refusal::Authorization);
     }
-    fits(received)?;
+    fits(received, *largest_body)?;
     // Section 3: public, an explicit lifetime, or "a status code that is defined as heuristically cacheable".
     let may_guess = directives.public || is_heuristically_cacheable(received.status);
     let said = Said {
@@ -282,9 +286,9 @@ fn nobody_forbids(directives: &ResponseDirectives, received: &Received) -> Resul
     }
 }
 
-fn fits(received: &Received) -> Result<(), Refusal> {
-    let length = received.content_length.as_ref().and_then(|length| length.parse::<usize>().ok());
-    if length.is_some_and(|length| length > BODY_GREATEST_LENGTH) { Err(Refusal::TooLarge) } else { Ok(()) }
+fn fits(received: &Received, largest_body: u32) -> Result<(), Refusal> {
+    let length = received.content_length.as_ref().and_then(|length| length.parse::<u64>().ok());
+    if length.is_some_and(|length| length > u64::from(largest_body)) { Err(Refusal::TooLarge) } else { Ok(()) }
 }
 
 /// Status codes whose meaning for caches this one knows (RFC 9110, section 15).

@@ -4,6 +4,7 @@ use hotrod_edge::cache_status::{CACHE_NAME, CacheStatus, Forward, Outcome};
 use hotrod_edge::ports::TierName;
 use hotrod_edge::reuse::Staleness;
 use hotrod_edge::storing::Refusal;
+use hotrod_edge::turn::Cause;
 use lab::cache_status::{Item, parse};
 
 pub(crate) fn check(input: &[u8]) {
@@ -66,6 +67,9 @@ impl Choices<'_> {
     }
 }
 
+const CAUSES: [Cause; 4] = [Cause::Unreachable, Cause::TimedOut, Cause::BreakerOpen, Cause::Busy];
+const HELD_BACK: [Option<Cause>; 3] = [None, Some(Cause::BreakerOpen), Some(Cause::Busy)];
+
 const STALENESS: [Staleness; 4] =
     [Staleness::Expired, Staleness::PreviousPeriod, Staleness::Invalidated, Staleness::Ledger];
 
@@ -79,8 +83,8 @@ fn said(choices: &mut Choices) -> CacheStatus {
         Outcome::NotForStore,
         Outcome::Stored { purged: choices.of(&[false, true]) },
         Outcome::Collapsed,
-        Outcome::StaleIfError { ttl: choices.ttl(), why: choices.of(&STALENESS) },
-        Outcome::OriginUnreachable,
+        Outcome::StaleIfError { ttl: choices.ttl(), why: choices.of(&STALENESS), held_back: choices.of(&HELD_BACK) },
+        Outcome::Unanswered(choices.of(&CAUSES)),
         Outcome::Refused(choices.of(&[
             Refusal::Status,
             Refusal::SetCookie,

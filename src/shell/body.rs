@@ -1,12 +1,15 @@
 //! Requests, responses and bodies, from the runtime to the core and back.
 
 use super::js::{failure, get, object};
+use super::ports::sleep;
 use crate::answer::Made;
 use crate::names::field;
 use crate::ports::{Body, Edits, Failure, Field, Read, Request};
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::pin::pin;
+use futures::future::{Either, select};
 use wasm_bindgen::{JsCast as _, JsValue};
 use worker::js_sys::{ArrayBuffer, Uint8Array};
 use worker::wasm_bindgen_futures::JsFuture;
@@ -73,45 +76,92 @@ async fn read_stream(stream: &ReadableStream, at_most: usize) -> Result<Option<V
     let mut bytes = Vec::new();
     loop {
         let chunk = JsFuture::from(reader.read()).await.map_err(failure)?;
-        if get(&chunk, "done").is_truthy() {
+        if !append(&mut bytes, &chunk, at_most)? {
             return Ok(Some(bytes));
         }
-        let value = get(&chunk, "value").dyn_into::<Uint8Array>().map_err(failure)?;
-        if bytes.len() + value.length() as usize > at_most {
+        if bytes.len() > at_most {
             // Nobody reads on, so whether the source hears of it does not matter.
             drop(reader.cancel());
             return Ok(None);
         }
-        bytes.extend(value.to_vec());
     }
+}
+
+/// Takes a chunk, or as much of it as shows that it is too long. Whether the stream goes on.
+fn append(bytes: &mut Vec<u8>, chunk: &JsValue, at_most: usize) -> Result<bool, Failure> {
+    if get(chunk, "done").is_truthy() {
+        return Ok(false);
+    }
+    let value = get(chunk, "value").dyn_into::<Uint8Array>().map_err(failure)?;
+    let room = u32::try_from(at_most.saturating_sub(bytes.len())).unwrap_or(u32::MAX).saturating_add(1);
+    let value = if value.length() > room { value.subarray(0, room) } else { value };
+    bytes.extend(value.to_vec());
+    Ok(true)
 }
 
 /// Reads a body whole, or hands it back.
 pub async fn read(body: Unread, at_most: usize) -> Result<Read<Unread>, Failure> {
-    let stream = match body {
-        Unread::Buffer(buffer) => return Ok(Read::Whole(Uint8Array::new(&buffer).to_vec())),
-        Unread::Bytes(bytes) => return Ok(Read::Whole(bytes.to_vec())),
-        Unread::Stream(stream) => stream,
-        Unread::Response(response) => {
-            if declared(&response.headers()).is_some_and(|length| length <= at_most) {
-                let buffer = JsFuture::from(response.array_buffer().map_err(failure)?).await.map_err(failure)?;
-                return Ok(Read::Whole(Uint8Array::new(&buffer).to_vec()));
-            }
-            match response.body() {
-                None => return Ok(Read::Whole(Vec::new())),
-                Some(stream) => stream,
-            }
+    match body {
+        Unread::Buffer(buffer) => Ok(whole(&buffer)),
+        Unread::Bytes(bytes) => Ok(Read::Whole(bytes.to_vec())),
+        Unread::Response(response) if declared(&response.headers()).is_some_and(|length| length <= at_most) => {
+            let buffer = JsFuture::from(response.array_buffer().map_err(failure)?).await.map_err(failure)?;
+            Ok(whole(&buffer))
         }
+        body => receive(body, at_most, NO_PAUSE).await?.ok_or_else(|| Failure(String::from("no end"))),
+    }
+}
+
+/// As long as a timer can be: nobody waits for so long.
+const NO_PAUSE: u64 = i32::MAX as u64;
+
+fn whole(buffer: &JsValue) -> Read<Unread> {
+    Read::Whole(Uint8Array::new(buffer).to_vec())
+}
+
+/// Reads a body that is still on its way whole, or hands it back. Nothing, if it pauses for more than `pause`
+/// milliseconds.
+pub async fn receive(body: Unread, at_most: usize, pause: u64) -> Result<Option<Read<Unread>>, Failure> {
+    let stream = match body {
+        Unread::Buffer(buffer) => return Ok(Some(whole(&buffer))),
+        Unread::Bytes(bytes) => return Ok(Some(Read::Whole(bytes.to_vec()))),
+        Unread::Stream(stream) => stream,
+        Unread::Response(response) => match response.body() {
+            None => return Ok(Some(Read::Whole(Vec::new()))),
+            Some(stream) => stream,
+        },
     };
     let branches = stream.tee();
     let (ours, whole) =
         (branches.get(0).unchecked_into::<ReadableStream>(), branches.get(1).unchecked_into::<ReadableStream>());
-    match read_stream(&ours, at_most).await? {
-        Some(bytes) => {
-            drop(whole.cancel());
-            Ok(Read::Whole(bytes))
+    let reader = ReadableStreamDefaultReader::new(&ours).map_err(failure)?;
+    let mut receiving = Receiving { reader, whole: Some(whole) };
+    let mut bytes = Vec::new();
+    loop {
+        let chunk = JsFuture::from(receiving.reader.read());
+        let chunk = match select(chunk, pin!(sleep(pause))).await {
+            Either::Left((chunk, _)) => chunk.map_err(failure)?,
+            Either::Right(((), _)) => return Ok(None),
+        };
+        if !append(&mut bytes, &chunk, at_most)? {
+            return Ok(Some(Read::Whole(bytes)));
         }
-        None => Ok(Read::Longer(Unread::Stream(whole))),
+        if bytes.len() > at_most {
+            return Ok(receiving.whole.take().map(|whole| Read::Longer(Unread::Stream(whole))));
+        }
+    }
+}
+
+/// A stream that is being read, and the same whole. What nobody reads is cancelled: if that is both, so is the source.
+struct Receiving {
+    reader: ReadableStreamDefaultReader,
+    whole: Option<ReadableStream>,
+}
+
+impl Drop for Receiving {
+    fn drop(&mut self) {
+        drop(self.reader.cancel());
+        drop(self.whole.take().map(|whole| whole.cancel()));
     }
 }
 

@@ -1,6 +1,6 @@
 //! The origin, by the runtime's `fetch`.
 
-use super::body::{Incoming, Unread, edited, headers, read, text_of};
+use super::body::{Incoming, Unread, edited, headers, read, receive, text_of};
 use super::js::{failure, get};
 use crate::ports::{self, Edits, Failure, Field, Origin, Read};
 use alloc::string::String;
@@ -8,7 +8,9 @@ use alloc::vec::Vec;
 use wasm_bindgen::{JsCast as _, JsValue};
 use worker::js_sys::{self, Reflect};
 use worker::wasm_bindgen_futures::JsFuture;
-use worker::web_sys::{Headers, RequestCache, RequestInit, RequestRedirect, Response, WorkerGlobalScope};
+use worker::web_sys::{
+    AbortController, Headers, RequestCache, RequestInit, RequestRedirect, Response, WorkerGlobalScope,
+};
 
 /// Where `fetch` goes.
 pub struct FetchOrigin;
@@ -63,7 +65,24 @@ fn init(method: &str, headers: &Headers) -> RequestInit {
 
 async fn fetch(url: &str, init: &RequestInit) -> Result<Fetched, JsValue> {
     let global: WorkerGlobalScope = js_sys::global().unchecked_into();
-    JsFuture::from(global.fetch_with_str_and_init(url, init)).await?.dyn_into().map(Fetched)
+    let mut abandoned = Abandoned(Some(AbortController::new()?));
+    if let Some(controller) = &abandoned.0 {
+        init.set_signal(Some(&controller.signal()));
+    }
+    let response = JsFuture::from(global.fetch_with_str_and_init(url, init)).await;
+    abandoned.0 = None;
+    response?.dyn_into().map(Fetched)
+}
+
+/// A question whose answer nobody waits for any more ends, and with it its connection.
+struct Abandoned(Option<AbortController>);
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        if let Some(controller) = &self.0 {
+            controller.abort();
+        }
+    }
 }
 
 /// The body at a URL, no cache between. A redirect is no answer, nor is any status but 200.
@@ -104,5 +123,9 @@ impl Origin for FetchOrigin {
 
     async fn read(&self, body: Unread, at_most: usize) -> Result<Read<Unread>, Failure> {
         read(body, at_most).await
+    }
+
+    async fn receive(&self, body: Unread, at_most: usize, pause: u64) -> Result<Option<Read<Unread>>, Failure> {
+        receive(body, at_most, pause).await
     }
 }

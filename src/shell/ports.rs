@@ -15,6 +15,7 @@ use crate::rules::{Rules, compiled};
 use crate::small::Map;
 use crate::stores::Breakers;
 use crate::time::UnixMillis;
+use crate::upstream::Upstream;
 use crate::validation::hex;
 use alloc::rc::Rc;
 use alloc::string::String;
@@ -31,6 +32,7 @@ thread_local! {
     static CONFIG: RefCell<Option<Rc<Config>>> = const { RefCell::new(None) };
     static MEMORY: RefCell<Memory> = const { RefCell::new(Memory::new(0)) };
     static BREAKERS: RefCell<Breakers> = const { RefCell::new(Breakers::new()) };
+    static UPSTREAM: RefCell<Upstream> = const { RefCell::new(Upstream::new()) };
     static INCIDENTS: RefCell<Map<Incident, u64>> = const { RefCell::new(Map::new()) };
 }
 
@@ -152,6 +154,10 @@ impl Ports for Shell {
             Unread::Bytes(bytes) => Some(Unread::Bytes(bytes.clone())),
             Unread::Response(_) | Unread::Stream(_) => None,
         }
+    }
+
+    fn upstream<T>(&self, look: impl FnOnce(&mut Upstream) -> T) -> T {
+        UPSTREAM.with_borrow_mut(look)
     }
 
     fn count(&self, incident: Incident) {

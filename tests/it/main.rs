@@ -18,6 +18,7 @@ mod frugal;
 mod leases;
 mod ledgers;
 mod orders;
+mod origin_faults;
 mod promises;
 mod purges;
 mod random;

@@ -122,7 +122,7 @@ impl Promises {
     /// Whether an answer keeps all promises.
     pub fn judge(&self, at: usize, key: Key, asked: &Asked, seen: &Seen) -> Result<(), String> {
         let (status, label) = (seen.status, seen.cache_status());
-        if status == 502 && asked.origin_failed {
+        if matches!(status, 502 | 504) && asked.origin_failed {
             return Ok(());
         }
         let serial = seen.serial().and_then(|serial| usize::try_from(serial).ok()).filter(|_| status == 200);

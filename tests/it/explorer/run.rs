@@ -13,6 +13,8 @@ use std::rc::Rc;
 
 /// So many tasks are under way at once.
 const ACTORS: usize = 3;
+/// After so long a question to the origin is given up.
+const ORIGIN_TIMEOUT_MS: u64 = 10_000;
 
 /// One step of a schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -257,6 +259,8 @@ impl Run {
             let actor = &mut self.actors[index];
             if let Some(seen) = actor.open.answer().filter(|_| !actor.answered) {
                 actor.answered = true;
+                // So long that its question may have been given up.
+                actor.asked.origin_failed |= self.world.now() - actor.asked.received_at >= ORIGIN_TIMEOUT_MS;
                 self.labels.extend(seen.cache_status().rsplit("; ").next().map(String::from));
                 self.say(|_| {
                     let said = seen.serial().map_or(String::new(), |serial| format!(", answer {serial} of the origin"));

@@ -12,6 +12,8 @@ pub type Lines = Vec<(String, String)>;
 pub struct Bytes {
     pub bytes: Rc<[u8]>,
     pub cut: bool,
+    /// It has begun, and does not go on.
+    pub stalls: bool,
 }
 
 /// The body of a client's request.

@@ -29,6 +29,7 @@ use hotrod_edge::rules::{Disposition, Rules, compiled};
 use hotrod_edge::snapshot::Snapshot;
 use hotrod_edge::stores::Breakers;
 use hotrod_edge::time::UnixMillis;
+use hotrod_edge::upstream::Upstream;
 use hotrod_edge::validation;
 use serde::Deserialize;
 use std::cell::{Cell, RefCell};
@@ -229,6 +230,8 @@ pub struct Location {
     flights: isolate::FakeFlights,
     pub admissions: admissions::FakeAdmissions,
     origin: origin::FakeOrigin,
+    /// What this isolate has under way to it.
+    pub upstream: RefCell<Upstream>,
     config: Config,
     /// The compiled ones without leases, if there are no others.
     rules: Option<Rc<Rules>>,
@@ -291,6 +294,7 @@ impl Location {
             },
             admissions: admissions::FakeAdmissions::new(world),
             origin: origin::FakeOrigin(world.clone()),
+            upstream: RefCell::default(),
             config,
             rules,
             world: world.clone(),
@@ -401,7 +405,7 @@ impl Ports for Location {
     }
 
     fn held(&self, bytes: Rc<[u8]>) -> Bytes {
-        Bytes { bytes, cut: false }
+        Bytes { bytes, cut: false, stalls: false }
     }
 
     fn breakers<T>(&self, act: impl FnOnce(&mut Breakers) -> T) -> T {
@@ -434,6 +438,10 @@ impl Ports for Location {
 
     fn copy(&self, body: &Bytes) -> Option<Bytes> {
         Some(body.clone())
+    }
+
+    fn upstream<T>(&self, look: impl FnOnce(&mut Upstream) -> T) -> T {
+        look(&mut self.upstream.borrow_mut())
     }
 
     fn record(&self, incident: Incident, _failure: &Failure) {

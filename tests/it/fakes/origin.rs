@@ -2,10 +2,12 @@
 
 use super::message::{FakeResponse, Lines};
 use super::{Asking, Bytes, Content, Point, World};
+use crate::tasks::until;
 use hotrod_edge::ports::{Edits, Failure, Field, Origin, Read};
 use serde::Deserialize;
 use serde_json::json;
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 /// What is wrong with the origin.
@@ -18,6 +20,10 @@ pub enum OriginFault {
     Fails,
     /// The body is cut short.
     Cut,
+    /// The connection is there, and nothing ever comes.
+    Hangs,
+    /// The header fields come, and then nothing more.
+    Stalls,
 }
 
 /// A request that arrived at the origin.
@@ -55,6 +61,8 @@ pub struct Scripted {
 #[derive(Default)]
 pub struct Script {
     pub fault: Cell<OriginFault>,
+    /// Those of the next requests, in order, in place of that one.
+    pub faults: RefCell<VecDeque<OriginFault>>,
     /// For every path, until it is taken away.
     pub scripted: RefCell<Option<Scripted>>,
     /// The fields of the 304 that whoever asks with a condition is answered in its place.
@@ -69,6 +77,10 @@ pub struct Script {
 }
 
 impl Script {
+    fn next_fault(&self) -> OriginFault {
+        self.faults.borrow_mut().pop_front().unwrap_or(self.fault.get())
+    }
+
     pub fn count(&self) -> usize {
         self.asked.borrow().len()
     }
@@ -102,7 +114,7 @@ impl FakeOrigin {
         self.0.arrive(Point::OriginAsked).await;
         script.asked.borrow_mut().push(asked.clone());
         let serial = script.count();
-        let fault = script.fault.get();
+        let fault = script.next_fault();
         self.0.gates.saw((serial, fault == OriginFault::None));
         let conditional = asked.header("if-none-match").or_else(|| asked.header("if-modified-since")).is_some();
         let not_modified = script.not_modified.borrow().clone().filter(|_| conditional);
@@ -113,8 +125,10 @@ impl FakeOrigin {
         }
         self.0.pass(script.takes.get());
         self.0.arrive(Point::OriginAnswer).await;
-        if fault == OriginFault::Fails {
-            return Err(failure());
+        match fault {
+            OriginFault::Fails => return Err(failure()),
+            OriginFault::Hangs => until(|| false).await,
+            OriginFault::None | OriginFault::Cut | OriginFault::Stalls => {}
         }
         let Scripted { status, lines, body } = scripted.unwrap_or_else(|| Scripted {
             status: 200,
@@ -123,7 +137,11 @@ impl FakeOrigin {
         });
         let usual = || if script.echoes.get() { asked.echo() } else { Script::body(serial, &asked.url) };
         let bytes = body.unwrap_or_else(usual).into();
-        Ok(FakeResponse { status, lines, body: Bytes { bytes, cut: fault == OriginFault::Cut } })
+        Ok(FakeResponse {
+            status,
+            lines,
+            body: Bytes { bytes, cut: fault == OriginFault::Cut, stalls: fault == OriginFault::Stalls },
+        })
     }
 }
 
@@ -149,6 +167,15 @@ impl Origin for FakeOrigin {
             return Ok(Read::Longer(body));
         }
         if body.cut { Err(failure()) } else { Ok(Read::Whole(body.bytes.to_vec())) }
+    }
+
+    async fn receive(&self, body: Bytes, at_most: usize, pause: u64) -> Result<Option<Read<Bytes>>, Failure> {
+        if body.stalls {
+            let end = self.0.now() + pause;
+            until(|| self.0.now() >= end).await;
+            return Ok(None);
+        }
+        self.read(body, at_most).await.map(Some)
     }
 }
 

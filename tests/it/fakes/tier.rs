@@ -171,7 +171,7 @@ impl Tier for FakeTier {
     ) -> Result<(), Failure> {
         self.world.arrive(if self.name == TierName::Edge { Point::EdgePut } else { Point::KvPut }).await;
         let body = match body {
-            Body::Bytes(bytes) => Bytes { bytes, cut: false },
+            Body::Bytes(bytes) => Bytes { bytes, ..Bytes::default() },
             Body::Stream(body) => body,
             Body::Empty => Bytes::default(),
         };
