@@ -1,7 +1,7 @@
 //! Early refresh: a fresh response of a hot key is renewed before its end, by a chance that rises towards it. So the
 //! requests of many isolates and locations do not all come upon that end at once.
 //!
-//! XFetch: Vattani, Chierichetti, Lowenstein, "Optimal Probabilistic Cache Stampede Prevention", PVLDB 8(8), 2015,
+//! `XFetch`: Vattani, Chierichetti, Lowenstein, "Optimal Probabilistic Cache Stampede Prevention", PVLDB 8(8), 2015,
 //! figure 3, with beta = 1. The random number is an argument.
 
 use crate::entry::Head;

@@ -209,6 +209,7 @@ impl<P: Ports> Reader<'_, P> {
 }
 
 /// What a client is told when the origin gave no answer, and what it met.
+#[must_use]
 pub fn unanswered(problem: Problem, why: Forward, unanswered: &Unanswered) -> Problem {
     let status = CacheStatus::Forwarded { why, status: None, outcome: Outcome::Unanswered(unanswered.cause) };
     problem.with(field::CACHE_STATUS, status.to_string())

@@ -168,7 +168,7 @@ fn an_origin_that_flaps_never_puts_an_older_answer_over_a_newer_one() {
     let location = Location::new(&world);
     let modified = |day: &str| format!("Mon, {day} Mar 2026 10:00:00 GMT");
     let dated = |day: &str| {
-        says(&world, 200, &[("last-modified", &modified(day)), ("date", "Tue, 31 Mar 2026 12:00:00 GMT")], None)
+        says(&world, 200, &[("last-modified", &modified(day)), ("date", "Tue, 31 Mar 2026 12:00:00 GMT")], None);
     };
     dated("30");
     check(&get(&location, OPS), 200, "fwd=uri-miss; fwd-status=200; stored", 1);

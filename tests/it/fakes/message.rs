@@ -9,6 +9,7 @@ pub type Lines = Vec<(String, String)>;
 
 /// A body that has not been read. A cut one ends before its time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "that is what they are")]
 pub struct Bytes {
     pub bytes: Rc<[u8]>,
     pub cut: bool,
