@@ -7,7 +7,7 @@ use crate::project::Project;
 use crate::run::{command, output};
 
 /// The most that the compressed wasm may take, in bytes. A bigger one starts slower on every isolate.
-pub const BUDGET: u64 = 245_000;
+pub const BUDGET: u64 = 265_000;
 
 /// Gzips the file that is its argument, at the level that uploads use, and prints both sizes.
 const MEASURE: &str = "const b = require('node:fs').readFileSync(process.argv[1]); \
