@@ -149,7 +149,7 @@ impl Config {
                 .ok_or_else(|| Misconfigured(format!("{} must have 16 characters or more.", setting::EPOCH_SECRET)))?,
             snapshot_at_most: get(setting::SNAPSHOT_AT_MOST_MS).map(|text| millis(&text)).transpose()?,
             memory: get(setting::MEMORY_BYTES).map_or(Ok(MEMORY_BYTES), |text| bytes(&text))?,
-            origin_concurrency: get(setting::ORIGIN_CONCURRENCY).map_or(Ok(64), |text| concurrency(&text))?,
+            origin_concurrency: get(setting::ORIGIN_CONCURRENCY).map_or(Ok(ORIGIN_CONCURRENCY), |text| concurrency(&text))?,
             zone: zone(&get)?,
             cors_origins: get(setting::CORS_ORIGINS).map_or_else(|| Ok(Vec::new()), |text| cors_origins(&text))?,
             webhooks: get(setting::WEBHOOKS)
@@ -268,6 +268,9 @@ fn bytes(text: &str) -> Result<usize, Misconfigured> {
         Misconfigured(format!("{} must be whole bytes from 0 to {MEMORY_BYTES_AT_MOST}.", setting::MEMORY_BYTES))
     })
 }
+
+/// Without a setting: more than an isolate ever has under way, unless the origin is slow.
+const ORIGIN_CONCURRENCY: u32 = 256;
 
 /// How many questions an isolate may have under way.
 fn concurrency(text: &str) -> Result<u32, Misconfigured> {

@@ -323,7 +323,7 @@ pub mod setting {
     pub const SNAPSHOT_AT_MOST_MS: &str = "SNAPSHOT_AT_MOST_MS";
     /// Variable, may be missing: so much an isolate's memory tier holds, in bytes; 0 for none.
     pub const MEMORY_BYTES: &str = "MEMORY_BYTES";
-    /// How many questions to the origin an isolate has under way at once; 64 if it is not set.
+    /// How many questions to the origin an isolate has under way at once; 256 if it is not set.
     pub const ORIGIN_CONCURRENCY: &str = "ORIGIN_CONCURRENCY";
     /// Binding: Workers KV.
     pub const KV: &str = "KV";

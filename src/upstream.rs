@@ -18,10 +18,10 @@ pub const POLL_MS: u64 = 25;
 /// Who has not asked again for so long is gone.
 const GONE_MS: u64 = 1_000;
 /// So many wait at most; a further one is refused at once.
-const WAITING_AT_MOST: usize = 256;
+const WAITING_AT_MOST: usize = 1_024;
 /// So many questions because of a purge are under way at once.
 const SURGE_AT_MOST: usize = 8;
-/// The slots are halved at most this often, in milliseconds.
+/// The slots, or those of them that are taken if these are fewer, are halved at most this often, in milliseconds.
 const HALVED_EVERY_MS: u64 = 1_000;
 /// A slot, in the units in which the limit grows.
 const SLOT: u64 = 1_000;
@@ -250,13 +250,15 @@ impl Upstream {
     /// A question ended.
     pub fn ended(&mut self, pass: Pass, ending: Ending, at_most: u32, now: UnixMillis) -> Option<Change> {
         let Pass { ticket, lane, class, permit } = pass;
+        let taken = u64::try_from(self.slots.len()).unwrap_or(u64::MAX).saturating_mul(SLOT);
         self.slots.retain(|slot| slot.ticket != ticket);
         let is_overload = matches!(ending, Ending::Nothing | Ending::Error { is_overload: true, .. });
         let limit = self.limit(at_most);
         if ending == Ending::Answered {
             self.limit = limit.saturating_add(SLOT * SLOT / limit.max(SLOT));
         } else if is_overload && now.0.abs_diff(self.halved_at) >= HALVED_EVERY_MS {
-            (self.limit, self.halved_at) = ((limit / 2).max(SLOT), now.0);
+            // What was never taken says nothing of what the origin can take.
+            (self.limit, self.halved_at) = ((limit.min(taken) / 2).max(SLOT), now.0);
         }
         let mut change = None;
         self.breakers.change((lane, class), |breaker| {

@@ -119,10 +119,11 @@ fn trouble_halves_the_slots_once_a_second_and_each_answer_gives_a_part_of_one_ba
             end(&mut upstream, pass, trouble, 0);
         }
         upstream.slots.clear();
-        assert_eq!(fill_up(&mut upstream, 0).len(), 8, "once, for all of a second");
         upstream.slots.clear();
         let one = pass(told(&mut upstream, 2, 0));
+        assert_eq!(fill_up(&mut upstream, 0).len(), 7, "once, for all of a second");
         end(&mut upstream, one, trouble, 1_000);
+        upstream.slots.clear();
         let mut passes = fill_up(&mut upstream, 1_000);
         assert_eq!(passes.len(), 4);
         for _ in 0..5 {
@@ -133,6 +134,16 @@ fn trouble_halves_the_slots_once_a_second_and_each_answer_gives_a_part_of_one_ba
         upstream.slots.clear();
         assert_eq!(fill_up(&mut upstream, 1_000).len(), 5);
     }
+}
+
+#[test]
+fn what_was_never_taken_says_nothing_of_what_the_origin_can_take() {
+    let mut upstream = Upstream::new();
+    let mut few: Vec<_> = (0..4).map(|_| pass(told(&mut upstream, 1, 0))).collect();
+    let one = few.pop().expect("one of them");
+    end(&mut upstream, one, Ending::Nothing, 0);
+    upstream.slots.clear();
+    assert_eq!(fill_up(&mut upstream, 0).len(), 2);
 }
 
 #[test]

@@ -50,6 +50,7 @@ fn the_readme_lists_every_setting_and_binding() {
         setting::ACCESS_TENANTS,
         setting::CORS_ORIGINS,
         setting::ORIGIN,
+        setting::ORIGIN_CONCURRENCY,
         setting::HOSTS,
         setting::OPERATOR_TOKENS_SHA256,
         setting::PURGE_TOKENS,
