@@ -149,7 +149,8 @@ impl Config {
                 .ok_or_else(|| Misconfigured(format!("{} must have 16 characters or more.", setting::EPOCH_SECRET)))?,
             snapshot_at_most: get(setting::SNAPSHOT_AT_MOST_MS).map(|text| millis(&text)).transpose()?,
             memory: get(setting::MEMORY_BYTES).map_or(Ok(MEMORY_BYTES), |text| bytes(&text))?,
-            origin_concurrency: get(setting::ORIGIN_CONCURRENCY).map_or(Ok(ORIGIN_CONCURRENCY), |text| concurrency(&text))?,
+            origin_concurrency: get(setting::ORIGIN_CONCURRENCY)
+                .map_or(Ok(ORIGIN_CONCURRENCY), |text| concurrency(&text))?,
             zone: zone(&get)?,
             cors_origins: get(setting::CORS_ORIGINS).map_or_else(|| Ok(Vec::new()), |text| cors_origins(&text))?,
             webhooks: get(setting::WEBHOOKS)

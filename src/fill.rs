@@ -319,6 +319,12 @@ pub fn is_error(status: u16) -> bool {
     matches!(status, 429 | 500 | 502 | 503 | 504)
 }
 
+/// Whether a status says that the origin has too much to do.
+#[must_use]
+pub fn is_overload(status: u16) -> bool {
+    matches!(status, 429 | 503)
+}
+
 fn ending<B>(filled: &Filled<B>, now: UnixMillis) -> Ending {
     let (status, fields) = match filled {
         Filled::Stored(fetched, _) | Filled::Joined(fetched) | Filled::HandedOn(fetched) => {
@@ -330,7 +336,7 @@ fn ending<B>(filled: &Filled<B>, now: UnixMillis) -> Ending {
     if !is_error(status) {
         return Ending::Answered;
     }
-    let is_overload = matches!(status, 429 | 503);
+    let is_overload = is_overload(status);
     let says = fields.iter().find(|(name, _)| is_overload && name == field::RETRY_AFTER);
     Ending::Error { retry_after: says.and_then(|(_, value)| retry_after(value, now)), is_overload }
 }

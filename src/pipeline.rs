@@ -13,7 +13,7 @@ use crate::cache_status::{CacheStatus, Forward, Outcome};
 use crate::classify::{Classified, Lane, Selected, classify};
 use crate::cors::Sharing;
 use crate::early::is_early;
-use crate::fill::{Asker, Question, fill, no_answer};
+use crate::fill::{Asker, Question, fill, is_overload, no_answer};
 use crate::follow::{Inbound, is_for_the_origin};
 use crate::forwarding::{is_too_long, request_edits, response_edits};
 use crate::guard::guard;
@@ -155,10 +155,18 @@ async fn forward<P: Ports>(
     };
     let class = lane.route().map(|route| &route.class);
     let turn = Turn::take(ports, upstream::Lane::Forward, class, false, WAIT_MS).await.map_err(failed)?;
-    let response = turn.head(ports, ports.origin().forward(request, url, &edits)).await;
+    // How long a body takes on its way up is its client's affair.
+    let has_body = !matches!(request.method(), "GET" | "HEAD");
+    let forwarded = ports.origin().forward(request, url, &edits);
+    let response = if has_body { forwarded.await.map_err(Unanswered::from) } else { turn.head(ports, forwarded).await };
     let response = response.and_then(|response| no_answer(&response).map_or(Ok(response), |none| Err(none.into())));
-    // What the origin says here is its answer, whatever it is: no reason to ask it less.
-    turn.end(ports, if response.is_ok() { Ending::Answered } else { Ending::Nothing });
+    turn.end(
+        ports,
+        match &response {
+            Ok(response) => Ending::Passed { is_overload: is_overload(response.status()) },
+            Err(_) => Ending::Nothing,
+        },
+    );
     let response = response.map_err(failed)?;
     let status = CacheStatus::Forwarded { why, status: Some(response.status()), outcome: Outcome::NotForStore };
     let mut edits = response_edits(&response, lane, &status, id);

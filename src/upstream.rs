@@ -21,8 +21,9 @@ const GONE_MS: u64 = 1_000;
 const WAITING_AT_MOST: usize = 1_024;
 /// So many questions because of a purge are under way at once.
 const SURGE_AT_MOST: usize = 8;
-/// The slots, or those of them that are taken if these are fewer, are halved at most this often, in milliseconds.
-const HALVED_EVERY_MS: u64 = 1_000;
+/// An origin that has answered somebody within so many milliseconds is there: if it has too much to do, fewer questions
+/// help it, and the classes share them by their value, where a breaker would stop one class and not another.
+const THERE_MS: u64 = 1_000;
 /// A slot, in the units in which the limit grows.
 const SLOT: u64 = 1_000;
 /// A second try costs as much as so many first ones bring in.
@@ -43,7 +44,10 @@ pub struct Upstream {
     tickets: u64,
     /// How many slots there are, in parts of one.
     limit: u64,
+    /// The ticket of the last question that was asked before the slots were last halved.
     halved_at: u64,
+    /// When it last answered anybody.
+    answered_at: u64,
     retries: u32,
     unstorable: Map<CacheKey, u64>,
 }
@@ -119,6 +123,11 @@ pub struct Pass {
 pub enum Ending {
     /// The origin answered.
     Answered,
+    /// It answered what is passed on as it stands, and so is no reason to leave it alone.
+    Passed {
+        /// Whether it has too much to do.
+        is_overload: bool,
+    },
     /// It answered with an error, and asks to be left alone for so many milliseconds, if it says so.
     Error {
         /// For how long.
@@ -163,6 +172,7 @@ impl Upstream {
             tickets: 0,
             limit: u64::MAX,
             halved_at: 0,
+            answered_at: 0,
             retries: 0,
             unstorable: Map::new(),
         }
@@ -209,8 +219,10 @@ impl Upstream {
     /// Whether there is a slot that is due to nobody else: the class of greatest value comes first, and among equals who
     /// has waited longest.
     fn has_room(&self, wanting: &Wanting) -> bool {
-        let limit = usize::try_from(self.limit(wanting.at_most) / SLOT).unwrap_or(usize::MAX);
-        let free = limit.saturating_sub(self.slots.len());
+        // The last slots are for what is stored: many who wait for some slow path take them from nobody's tiles.
+        let share = if wanting.lane == Lane::Fill { 4 } else { 3 };
+        let limit = (self.limit(wanting.at_most) / SLOT).saturating_mul(share).div_ceil(4);
+        let free = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(self.slots.len());
         let surging = self.slots.iter().filter(|slot| slot.is_surge).count();
         let surge_left = SURGE_AT_MOST.saturating_sub(surging);
         let is_before = |other: &&Waiting| match wanting.since {
@@ -252,18 +264,28 @@ impl Upstream {
         let Pass { ticket, lane, class, permit } = pass;
         let taken = u64::try_from(self.slots.len()).unwrap_or(u64::MAX).saturating_mul(SLOT);
         self.slots.retain(|slot| slot.ticket != ticket);
-        let is_overload = matches!(ending, Ending::Nothing | Ending::Error { is_overload: true, .. });
+        let is_overload = matches!(
+            ending,
+            Ending::Nothing | Ending::Error { is_overload: true, .. } | Ending::Passed { is_overload: true }
+        );
         let limit = self.limit(at_most);
-        if ending == Ending::Answered {
+        let is_there = now.0.abs_diff(self.answered_at) < THERE_MS;
+        if matches!(ending, Ending::Answered | Ending::Passed { is_overload: false }) {
+            self.answered_at = now.0;
             self.limit = limit.saturating_add(SLOT * SLOT / limit.max(SLOT));
-        } else if is_overload && now.0.abs_diff(self.halved_at) >= HALVED_EVERY_MS {
-            // What was never taken says nothing of what the origin can take.
-            (self.limit, self.halved_at) = ((limit.min(taken) / 2).max(SLOT), now.0);
+        } else if is_overload && ticket > self.halved_at {
+            // Once for all questions that were under way together, and of what was taken: slots that nobody took say
+            // nothing of what the origin can take.
+            (self.limit, self.halved_at) = ((limit.min(taken) / 2).max(SLOT), self.tickets);
         }
         let mut change = None;
         self.breakers.change((lane, class), |breaker| {
             change = match ending {
-                Ending::Answered => breaker.succeeded(permit),
+                Ending::Answered | Ending::Passed { .. } => breaker.succeeded(permit),
+                Ending::Error { retry_after: None, is_overload: true } if is_there => {
+                    breaker.forget(permit);
+                    None
+                }
                 Ending::Error { retry_after, .. } => breaker.failed(permit, now, retry_after),
                 Ending::Nothing => breaker.failed(permit, now, None),
             };

@@ -110,7 +110,7 @@ fn no_more_wait_than_there_is_room_for() {
 }
 
 #[test]
-fn trouble_halves_the_slots_once_a_second_and_each_answer_gives_a_part_of_one_back() {
+fn trouble_halves_the_slots_once_for_all_under_way_and_each_answer_gives_a_part_of_one_back() {
     let overload = Ending::Error { retry_after: None, is_overload: true };
     for trouble in [overload, Ending::Nothing] {
         let mut upstream = Upstream::new();
@@ -121,7 +121,7 @@ fn trouble_halves_the_slots_once_a_second_and_each_answer_gives_a_part_of_one_ba
         upstream.slots.clear();
         upstream.slots.clear();
         let one = pass(told(&mut upstream, 2, 0));
-        assert_eq!(fill_up(&mut upstream, 0).len(), 7, "once, for all of a second");
+        assert_eq!(fill_up(&mut upstream, 0).len(), 7, "once, for all that were under way");
         end(&mut upstream, one, trouble, 1_000);
         upstream.slots.clear();
         let mut passes = fill_up(&mut upstream, 1_000);
@@ -144,6 +144,51 @@ fn what_was_never_taken_says_nothing_of_what_the_origin_can_take() {
     end(&mut upstream, one, Ending::Nothing, 0);
     upstream.slots.clear();
     assert_eq!(fill_up(&mut upstream, 0).len(), 2);
+}
+
+#[test]
+fn what_is_passed_on_leaves_a_quarter_of_the_slots_to_what_is_stored() {
+    let mut upstream = Upstream::new();
+    let forward =
+        |upstream: &mut Upstream| upstream.ask(&mut Wanting { lane: Lane::Forward, ..wanting(100, false) }, at(0));
+    for _ in 0..12 {
+        _ = pass(forward(&mut upstream));
+    }
+    assert_eq!(forward(&mut upstream), Told::Wait);
+    upstream.waiting.clear();
+    assert_eq!(fill_up(&mut upstream, 0).len(), 4);
+}
+
+#[test]
+fn an_origin_that_answers_some_and_has_too_much_to_do_is_asked_less_and_not_left_alone() {
+    let overload = Ending::Error { retry_after: None, is_overload: true };
+    let mut upstream = Upstream::new();
+    for _ in 0..10 {
+        let good = pass(told(&mut upstream, 2, 0));
+        end(&mut upstream, good, Ending::Answered, 0);
+        let refused = pass(told(&mut upstream, 1, 0));
+        end(&mut upstream, refused, overload, 999);
+    }
+    _ = pass(told(&mut upstream, 1, 999));
+    upstream.slots.clear();
+    for _ in 0..5 {
+        let refused = pass(told(&mut upstream, 1, 1_000));
+        end(&mut upstream, refused, overload, 1_000);
+        upstream.slots.clear();
+    }
+    assert!(matches!(told(&mut upstream, 1, 1_000), Told::Open(_)), "nobody was answered for a second");
+}
+
+#[test]
+fn what_is_passed_on_and_refused_makes_the_slots_fewer_and_opens_nothing() {
+    let mut upstream = Upstream::new();
+    let mut taken = fill_up(&mut upstream, 0);
+    for _ in 0..8 {
+        let one = taken.pop().expect("one of them");
+        end(&mut upstream, one, Ending::Passed { is_overload: true }, 0);
+    }
+    upstream.slots.clear();
+    assert_eq!(fill_up(&mut upstream, 0).len(), 8);
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod attacks;
 mod bench_storm;
 mod bench_verify;
 mod built;
+mod edge_capacity;
 mod edge_collapse;
 mod edge_crowds;
 mod edge_events;
