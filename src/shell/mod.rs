@@ -47,11 +47,16 @@ async fn fetch(request: web_sys::Request, env: Env, context: Context) -> Result<
     };
     let Served { answer, after } = serve(&*shell, body::Incoming::new(request)).await;
     let response = match answer {
-        Answer::Made(made) => body::made(made)?,
-        Answer::Passed { response, edits } => body::passed(&response.into_inner(), &edits)?,
+        Answer::Made(made) => body::made(made),
+        Answer::Passed { response, edits } => body::passed(&response.into_inner(), &edits),
     };
     if after.is_something() {
-        context.wait_until(async move { finish(&*shell, after).await });
+        let shell = shell.clone();
+        context.wait_until(async move {
+            finish(&*shell, after).await;
+            shell.origin.end();
+        });
     }
-    Ok(response)
+    shell.origin.end();
+    Ok(response?)
 }

@@ -3,17 +3,48 @@
 use super::body::{Incoming, Unread, edited, headers, read, receive, text_of};
 use super::js::{failure, get};
 use crate::ports::{self, Edits, Failure, Field, Origin, Read};
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::RefCell;
 use wasm_bindgen::{JsCast as _, JsValue};
-use worker::js_sys::{self, Reflect};
+use worker::Context;
+use worker::js_sys::{self, Function, Promise, Reflect};
 use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::{
     AbortController, Headers, RequestCache, RequestInit, RequestRedirect, Response, WorkerGlobalScope,
 };
 
 /// Where `fetch` goes.
-pub struct FetchOrigin;
+pub struct FetchOrigin {
+    context: Rc<Context>,
+    /// Ends what keeps this request's work going.
+    kept: RefCell<Option<Function>>,
+}
+
+impl FetchOrigin {
+    pub fn new(context: Rc<Context>) -> Self {
+        Self { context, kept: RefCell::new(None) }
+    }
+
+    /// From the first question on, a request goes on to its end though its client leaves: others may be waiting for the
+    /// answer, and what it holds must be given back.
+    fn keep_going(&self) {
+        let mut kept = self.kept.borrow_mut();
+        if kept.is_none() {
+            let ended = JsFuture::from(Promise::new(&mut |resolve, _| *kept = Some(resolve)));
+            self.context.wait_until(async move { drop(ended.await) });
+        }
+    }
+
+    /// It has come to its end.
+    pub fn end(&self) {
+        if let Some(end) = self.kept.borrow_mut().take() {
+            // Resolving a promise throws nothing.
+            _ = end.call0(&JsValue::UNDEFINED);
+        }
+    }
+}
 
 /// What the origin answered.
 pub struct Fetched(Response);
@@ -107,6 +138,7 @@ impl Origin for FetchOrigin {
             // Setting a member of a plain object throws nothing.
             _ = Reflect::set(&init, &"encodeResponseBody".into(), &"manual".into());
         }
+        self.keep_going();
         fetch(url, &init).await.map_err(failure)
     }
 
@@ -118,6 +150,7 @@ impl Origin for FetchOrigin {
         if !matches!(request.method().as_str(), "GET" | "HEAD") {
             init.set_body_opt_readable_stream(request.body().as_ref());
         }
+        self.keep_going();
         fetch(url, &init).await.map_err(failure)
     }
 

@@ -44,7 +44,7 @@ pub struct Shell {
     copies: Copies,
     asking: Asking,
     doors: Doors,
-    origin: FetchOrigin,
+    pub origin: FetchOrigin,
 }
 
 impl Shell {
@@ -64,7 +64,8 @@ impl Shell {
         let tiers = [Store::Edge(EdgeTier::new(host)), Store::Kv(KvTier::new(kv.unchecked_into::<KvNamespace>()))];
         let copies = Copies::new(host);
         let (asking, doors) = (Asking::new(context.clone()), Doors::new(context.clone()));
-        Ok(Self { tiers, ledgers, copies, asking, doors, origin: FetchOrigin, config })
+        let origin = FetchOrigin::new(context.clone());
+        Ok(Self { config, tiers, ledgers, copies, asking, doors, origin })
     }
 }
 

@@ -2,6 +2,8 @@
 //! who gets nothing of it is told so.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -9,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use hotrod_edge::rules::compiled;
 use lab::client::Call;
-use lab::harness::Edge;
+use lab::gate::Gate;
+use lab::harness::{Edge, Options};
 use lab::origin::{Answer, Wait};
 
 /// One route of each class that is stored, and one that is passed through.
@@ -117,4 +120,29 @@ fn the_last_tenth_of_an_origins_capacity_goes_to_the_classes_in_the_order_of_the
     assert!(answered[0] > 4 * answered[4].max(1), "{classes:?} {answered:?}");
     let least = ill[classes[4]];
     assert!(least.told > 0, "nobody is told: {ill:?}");
+}
+
+#[test]
+fn clients_that_leave_take_no_slot_with_them() {
+    let edge = Options::built().var("ORIGIN_CONCURRENCY", "4").start();
+    let gate = Gate::new();
+    let path = "/api/exports/orders.csv";
+    edge.origin.answer(path, Answer::tile("late").wait_before_head(Wait::Until(gate.clone())));
+    // Three of four slots are for what is passed on.
+    let leave = |_| {
+        let mut stream = TcpStream::connect(edge.workerd.address()).expect("a connection");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("a request");
+        stream
+    };
+    let waiting: Vec<_> = (0..3).map(leave).collect();
+    gate.wait_for_arrivals(3);
+    drop(waiting);
+    thread::sleep(Duration::from_millis(200));
+    gate.open();
+    edge.origin.answer(path, Answer::tile("now"));
+    let asked = Instant::now();
+    for _ in 0..3 {
+        edge.get(path).expect(200).fwd("bypass").origin_requests(1);
+    }
+    assert!(asked.elapsed() < Duration::from_secs(2), "they waited for {:?}", asked.elapsed());
 }
