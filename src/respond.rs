@@ -21,7 +21,7 @@ use alloc::rc::Rc;
 use alloc::string::ToString as _;
 
 /// For so long the body of a store that is read is waited for, in milliseconds.
-const READ_MS: u64 = 500;
+const READ_MS: u64 = 1_000;
 
 /// A request for a stored route, as it is answered.
 pub struct Reader<'a, P: Ports> {

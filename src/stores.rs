@@ -5,10 +5,11 @@ use crate::breaker::{Breaker, Change};
 use crate::ports::{Failure, Incident, Ports, TierName, within};
 use crate::small::Map;
 
-/// For so long a lookup in the Cache API is waited for, in milliseconds.
-const EDGE_GET_MS: u64 = 250;
+/// For so long a lookup in the Cache API is waited for, in milliseconds. It takes a few; but with hundreds of requests
+/// under way an isolate is itself late to hear of an answer, and giving up then would make it do more.
+const EDGE_GET_MS: u64 = 1_000;
 /// The same of Workers KV.
-const KV_GET_MS: u64 = 500;
+const KV_GET_MS: u64 = 1_000;
 /// For so long a put is waited for, behind the answer. It may still land.
 const PUT_MS: u64 = 5_000;
 

@@ -68,7 +68,7 @@ fn a_kv_that_hangs_costs_its_limit_five_times_and_then_nothing() {
         location.edge.clear();
         let mut open = Open::new(&location, Asking::get(OPS));
         assert!(!open.run());
-        world.pass(499);
+        world.pass(999);
         assert!(!open.run() && open.answer().is_none());
         world.pass(1);
         assert!(open.run());
