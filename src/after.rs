@@ -1,8 +1,9 @@
 //! What is done when the answer is on its way.
 
+use crate::collapse::{Asker, fill, joinable};
 use crate::entry::{Head, StoredResponse};
 use crate::epoch::{Covered, Epoch, Standing};
-use crate::fill::{Asker, Filled, Keep, Place, Question, fill, joinable, left};
+use crate::fill::{Filled, Keep, Place, Question, left};
 use crate::invalidate::Write;
 use crate::key::{CacheKey, Tenant};
 use crate::ledger::outbox::ERASED_AGAIN_MS;
@@ -119,32 +120,20 @@ fn is_due<P: Ports>(ports: &P, key: &CacheKey, head: &Head) -> bool {
 /// Renews a stale response: from a further tier, where another location may have put a newer one, or from the origin.
 /// Once at a time, in this isolate.
 async fn renew_response<P: Ports>(ports: &P, renewal: Renewal) {
-    let Renewal { question, snapshot, instead_of } = renewal;
-    let (position, name) = (snapshot.counters.epoch, question.flight());
+    let (question, position) = (&renewal.question, renewal.snapshot.counters.epoch);
+    let name = question.flight();
     let route = ports.rules().stored().find(|(route, _)| route.name == question.route);
     let Some((route, stored)) = route.filter(|_| joinable(ports, &name, position).is_none()) else { return };
-    for tier in [TierName::Edge, TierName::Kv].into_iter().filter(|tier| holds(*tier, stored)) {
-        let Some(StoredResponse { head, body }) = get(ports, tier, &question.key).await else { continue };
-        let is_current = standing(&snapshot, route, &question, &head) == Standing::Current;
-        if is_current && head.fetched() > instead_of && head.ttl(&stored.lifetimes, ports.now()) > 0 {
-            if tier == TierName::Edge {
-                // The next request finds it there.
-                ports.memory(|memory| memory.remove(&question.key));
-                return;
-            }
-            let seconds = left(stored, &head, head.current_age(ports.now()));
-            let keep = Keep::in_tier(TierName::Edge, question.key.clone(), head, Body::Stream(body), seconds);
-            if let Some(keep) = keep {
-                put(ports, keep).await;
-                return;
-            }
-        }
-    }
-    let mut known = known(ports, route, stored, &question, &snapshot).await;
-    if joinable(ports, &name, position).is_some() {
+    if !ports.upstream(|upstream| upstream.renewing.take(&name, ports.now())) {
         return;
     }
-    match fill(ports, &question, stored, Ok(position), None, &mut known, Asker::Renewal).await {
+    let is_renewed = renew_from_tiers(ports, route, stored, &renewal).await;
+    let mut known = if is_renewed { None } else { known(ports, route, stored, question, &renewal.snapshot).await };
+    ports.upstream(|upstream| upstream.renewing.release(&name));
+    if is_renewed || joinable(ports, &name, position).is_some() {
+        return;
+    }
+    match fill(ports, question, stored, Ok(position), None, &mut known, Asker::Renewal).await {
         Filled::Stored(fetched, _) => {
             hold(ports, route, stored, &question.key, &Rc::new(fetched.head.clone()), &fetched.bytes);
             put(ports, Keep::everywhere(ports, &question.key, stored, fetched)).await;
@@ -156,6 +145,28 @@ async fn renew_response<P: Ports>(ports: &P, renewal: Renewal) {
         Filled::Failed(unanswered) => unanswered.record(ports),
         Filled::Joined(_) | Filled::Unstored(_) => {}
     }
+}
+
+/// Whether a further tier had a newer response. The next request finds it.
+async fn renew_from_tiers<P: Ports>(ports: &P, route: &Route, stored: &Stored, renewal: &Renewal) -> bool {
+    let Renewal { question, snapshot, instead_of } = renewal;
+    for tier in [TierName::Edge, TierName::Kv].into_iter().filter(|tier| holds(*tier, stored)) {
+        let Some(StoredResponse { head, body }) = get(ports, tier, &question.key).await else { continue };
+        let is_current = standing(snapshot, route, question, &head) == Standing::Current;
+        if is_current && head.fetched() > *instead_of && head.ttl(&stored.lifetimes, ports.now()) > 0 {
+            if tier == TierName::Edge {
+                ports.memory(|memory| memory.remove(&question.key));
+                return true;
+            }
+            let seconds = left(stored, &head, head.current_age(ports.now()));
+            let keep = Keep::in_tier(TierName::Edge, question.key.clone(), head, Body::Stream(body), seconds);
+            if let Some(keep) = keep {
+                put(ports, keep).await;
+                return true;
+            }
+        }
+    }
+    false
 }
 
 fn standing(snapshot: &Snapshot, route: &Route, question: &Question, head: &Head) -> Standing {

@@ -72,7 +72,8 @@ impl<B> Usable<B> {
 /// Asks for counters and in the nearest tiers at once, then in the further ones in turn. `newer_than` is a position that
 /// the client knows of.
 ///
-/// What memory has and is stale may have been renewed by another isolate: the data centre's tier is asked for that.
+/// What memory has and is stale may have been renewed by another isolate: the data centre's tier is asked for that, by one
+/// request at a time.
 pub async fn lookup<P: Ports>(
     ports: &P,
     selected: &Selected<'_>,
@@ -106,10 +107,11 @@ pub async fn lookup<P: Ports>(
                     if !lookup.usable.as_ref().is_some_and(is_later) {
                         lookup.usable = Some(Usable::stale(tier, stored, stale));
                     }
-                    if tier != TierName::Memory {
+                    if tier != TierName::Memory || !ports.upstream(|upstream| upstream.looking.take(key, ports.now())) {
                         return lookup;
                     }
                     found = find(ports, TierName::Edge, question).await;
+                    ports.upstream(|upstream| upstream.looking.release(key));
                     continue;
                 }
                 Reuse::OnError(stale) => (Some(stale), Forward::Stale, true),

@@ -6,6 +6,7 @@
 use crate::breaker::{Breaker, Change, Permit};
 use crate::date;
 use crate::key::CacheKey;
+use crate::latch::Latch;
 use crate::rules::{Demand, Text};
 use crate::small::Map;
 use crate::time::UnixMillis;
@@ -50,6 +51,10 @@ pub struct Upstream {
     answered_at: u64,
     retries: u32,
     unstorable: Map<CacheKey, u64>,
+    /// Who asks the data centre whether it has something newer than this isolate.
+    pub looking: Latch,
+    /// Who renews a response.
+    pub renewing: Latch,
 }
 
 /// In which way the origin is asked. What it says in one of them is no verdict on the other.
@@ -175,6 +180,8 @@ impl Upstream {
             answered_at: 0,
             retries: 0,
             unstorable: Map::new(),
+            looking: Latch::new(),
+            renewing: Latch::new(),
         }
     }
 

@@ -40,21 +40,14 @@ thread_local! {
 
 /// The copies of counters: one in this isolate, one in the Cache API.
 pub struct Copies {
+    context: Rc<Context>,
     /// The beginning of every copy's URL.
     base: String,
 }
 
 impl Copies {
-    pub fn new(host: &str) -> Self {
-        Self { base: format!("https://{host}{}", path::COUNTERS) }
-    }
-
-    async fn read(&self, tenant: &Tenant) -> Result<Option<Snapshot>, JsValue> {
-        let url = format!("{}{}", self.base, tenant.as_str());
-        let found = JsFuture::from(cache().await?.match_with_str(&url)).await?;
-        let Ok(response) = found.dyn_into::<Response>() else { return Ok(None) };
-        let text = JsFuture::from(response.text()?).await?;
-        Ok(text.as_string().and_then(|text| Snapshot::decode(&text)))
+    pub fn new(context: Rc<Context>, host: &str) -> Self {
+        Self { context, base: format!("https://{host}{}", path::COUNTERS) }
     }
 
     async fn write(&self, tenant: &Tenant, snapshot: &Snapshot) -> Result<(), JsValue> {
@@ -68,6 +61,14 @@ impl Copies {
         JsFuture::from(cache().await?.put_with_str(&url, &response)).await?;
         Ok(())
     }
+}
+
+/// What is stored there; an empty text, if nothing is.
+async fn stored_text(url: &str) -> Result<String, JsValue> {
+    let found = JsFuture::from(cache().await?.match_with_str(url)).await?;
+    let Ok(response) = found.dyn_into::<Response>() else { return Ok(String::new()) };
+    let text = JsFuture::from(response.text()?).await?;
+    Ok(text.as_string().unwrap_or_default())
 }
 
 impl Snapshots for Copies {
@@ -85,7 +86,11 @@ impl Snapshots for Copies {
     }
 
     async fn shared(&self, tenant: &Tenant) -> Result<Option<Snapshot>, Failure> {
-        self.read(tenant).await.map_err(failure)
+        let url = format!("{}{}", self.base, tenant.as_str());
+        let name = url.clone();
+        // Requests that look at the same time share the look: each would find the same.
+        let text = together(&self.context, &name, async move { stored_text(&url).await.map_err(failure) }).await?;
+        Ok(Snapshot::decode(&text))
     }
 
     async fn share(&self, tenant: &Tenant, snapshot: &Snapshot) -> Result<(), Failure> {

@@ -62,7 +62,7 @@ impl Shell {
         }
         let host = config.hosts.first().map_or("localhost", String::as_str);
         let tiers = [Store::Edge(EdgeTier::new(host)), Store::Kv(KvTier::new(kv.unchecked_into::<KvNamespace>()))];
-        let copies = Copies::new(host);
+        let copies = Copies::new(context.clone(), host);
         let (asking, doors) = (Asking::new(context.clone()), Doors::new(context.clone()));
         let origin = FetchOrigin::new(context.clone());
         Ok(Self { config, tiers, ledgers, copies, asking, doors, origin })

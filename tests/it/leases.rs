@@ -28,6 +28,13 @@ fn waiting(location: &Rc<Location>) -> Open {
     open
 }
 
+/// A request that is answered, and waits for something behind its answer.
+fn waiting_behind(location: &Rc<Location>) -> Open {
+    let mut open = Open::new(location, Asking::get(OPS));
+    assert!(!open.run() && open.answer().is_some());
+    open
+}
+
 /// Lets a request come to its end: the answer's serial, and what it says of the cache.
 #[track_caller]
 fn end(open: &mut Open) -> (Option<u64>, String) {
@@ -159,22 +166,24 @@ fn whoever_has_something_stale_answers_with_it_while_another_location_asks() {
     assert_eq!((end(&mut holder).0, world.origin.count()), (Some(2), 2));
 }
 
-/// Renewals behind answers agree as well, and wait for as long as the lease runs.
+/// Renewals behind answers agree as well, and wait for longer than a request does.
 #[test]
 fn a_renewal_takes_over_what_another_location_asked_for() {
     let (world, first, second) = two();
     for location in [&first, &second] {
         assert_eq!(get(location, OPS).serial(), Some(1));
     }
-    assert_eq!(ask(&first, Asking::purge(r#"{"mode":"soft","all":true}"#)).status, 202);
-    let mut holder = held(&first);
-    assert_eq!(ask(&second, Asking::purge(r#"{"mode":"soft","routes":["segments"]}"#)).status, 202);
-    world.pass(6_000);
-    let mut renewing = Open::new(&second, Asking::get(OPS));
-    let ended = renewing.run();
-    assert!(renewing.answer().is_some());
+    world.pass(310_000);
+    let (mut holder, mut renewing) = (held(&first), waiting_behind(&second));
+    world.pass(5_000);
+    assert!(!renewing.run(), "it still waits");
     world.release(Point::OriginAnswer);
-    assert!(holder.run());
-    assert!(ended || renewing.run());
-    assert!(world.origin.count() <= 3);
+    for renewal in [&mut holder, &mut renewing] {
+        assert_eq!(end(renewal), (Some(1), "hit; ttl=-10; detail=edge/expired".to_string()));
+    }
+    for location in [&first, &second] {
+        let seen = get(location, OPS);
+        assert_eq!((seen.serial(), seen.cache_status()), (Some(2), "hit; ttl=295; detail=edge"));
+    }
+    assert_eq!(world.origin.count(), 2);
 }
