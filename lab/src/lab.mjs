@@ -26,6 +26,17 @@ const faults = {
   empty: () => Promise.resolve(new Response("{}")),
   slow: (call) => later(300).then(call),
   cut: () => Promise.resolve(new Response(new ReadableStream({ start: (it) => it.error(new Error("cut")) }))),
+  // The answer comes, and no response can be made of it: its body has been read.
+  used: (call) => call().then((answer) => answer.text().then(() => answer)),
+  // What a panic comes to: a trap while wasm is on the stack.
+  trap: (call) =>
+    call().then((answer) =>
+      Object.defineProperty(answer, "status", {
+        get() {
+          throw new WebAssembly.RuntimeError("unreachable");
+        },
+      }),
+    ),
   "lost-answer": (call) => call().then(() => Promise.reject(new Error("the answer was lost"))),
   // No stub of the object can be had; a call that has one goes through.
   "no-stub": (call) => call(),

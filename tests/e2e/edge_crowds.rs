@@ -9,6 +9,7 @@ use lab::harness::{CACHE, Edge, Options};
 use lab::origin::{Answer, Wait};
 use lab::session::{ANNS, BENS, Session};
 use lab::stored::{OPS, SALES, SALES_KEY, all_kept};
+use serde_json::{Value, json};
 
 /// So many at once, in as many threads.
 fn at_once(edge: &Edge, count: usize, call: impl Fn(usize) -> Call + Sync) -> Vec<Response> {
@@ -21,25 +22,38 @@ fn at_once(edge: &Edge, count: usize, call: impl Fn(usize) -> Call + Sync) -> Ve
 }
 
 /// What the isolate counted so far: it forgets when it is a new one.
-fn incidents(edge: &Edge) -> String {
-    edge.get("/healthz").expect(200).origin_requests(0).json()["incidents"].to_string()
+fn incidents(edge: &Edge) -> Value {
+    edge.get("/healthz").expect(200).origin_requests(0).json()["incidents"].clone()
+}
+
+/// A machine that is busy takes longer for a store's answer than its tier's limit of time. Nothing else went wrong.
+#[track_caller]
+fn nothing_failed_but_slow_stores(edge: &Edge) {
+    let incidents = incidents(edge);
+    let words = incidents.as_object().expect("counts by word").keys();
+    let others: Vec<_> =
+        words.filter(|word| !["edge_", "kv_", "snapshot_"].iter().any(|of| word.starts_with(of))).collect();
+    assert_eq!(others, Vec::<&String>::new(), "{incidents}");
+}
+
+/// An edge with a memory tier. Two hundred at once are more than the lab's stores answer within a tier's limit of time.
+fn with_memory() -> Edge {
+    Options::built().var("MEMORY_BYTES", "16000000").start()
 }
 
 #[test]
 fn two_hundred_at_once_for_a_warm_tile_are_all_hits_of_one_isolate() {
-    let edge = Edge::start();
+    let edge = with_memory();
     // An incident marks the isolate.
     edge.origin.answer(OPS, Answer::none());
     edge.origin.one_request_per_connection();
     edge.get(OPS).problem(502).origin_requests(1);
-    let marked = incidents(&edge);
     let body = edge.fill(SALES, SALES_KEY, "warm").body;
     for answer in at_once(&edge, 200, |_| Call::get(SALES)) {
         assert!(answer.status == 200 && answer.cut.is_none() && answer.body == body, "{answer:?}");
         assert!(answer.field("Cache-Status").is_some_and(|status| status.contains("; hit; ")), "{answer:?}");
     }
-    assert_eq!((edge.origin.total(), incidents(&edge)), (2, marked.clone()));
-    assert!(marked.contains("origin_failed"), "{marked}");
+    assert_eq!((edge.origin.total(), &incidents(&edge)["origin_failed"]), (2, &json!(1)));
 }
 
 #[test]
@@ -63,7 +77,7 @@ fn fifty_at_once_for_a_cold_tile_are_all_answered_and_then_it_is_warm() {
 
 #[test]
 fn a_page_of_everything_at_once_mixes_nothing_up() {
-    let edge = Edge::start();
+    let edge = with_memory();
     let routes = all_kept();
     for kept in &routes {
         edge.origin.answer(&kept.target, Answer::tile(&kept.key));
@@ -78,7 +92,7 @@ fn a_page_of_everything_at_once_mixes_nothing_up() {
     for kept in &routes {
         edge.is_hit(&kept.target, &kept.key);
     }
-    assert_eq!(incidents(&edge), "{}");
+    nothing_failed_but_slow_stores(&edge);
 }
 
 #[test]
@@ -105,7 +119,7 @@ fn clients_that_leave_early_harm_nobody() {
     assert!((1..=21).contains(&seen), "{seen}");
     edge.fill(OPS, "dashboard:tile:ops:v1", "well");
     edge.is_hit(OPS, "well");
-    assert_eq!(incidents(&edge), "{}");
+    nothing_failed_but_slow_stores(&edge);
 }
 
 /// Who waits for another request's question goes on in its own: what it fetches then is its own to send.

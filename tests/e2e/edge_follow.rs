@@ -171,7 +171,8 @@ fn what_is_stale_answers_while_the_origin_fails_unless_that_is_forbidden() {
     edge.get(strict).expect(503).fwd("stale").origin_requests(1);
     edge.origin.stop();
     edge.get(PAGE).expect(200).body("stale").detail("stale-if-error").origin_requests(0);
-    edge.get(strict).problem(502).origin_requests(0);
+    // RFC 9111, section 5.2.2.2: not without the origin.
+    edge.get(strict).problem(504).origin_requests(0);
 }
 
 fn passed_whole(case: Case<'_>) -> Case<'_> {

@@ -61,7 +61,8 @@ fn the_origin_is_asked_whether_its_answer_changed_and_its_304_makes_it_fresh() {
     edge.origin.answer(SALES, tagged());
     let filled = edge.get(SALES).expect(200).stored(true).origin_requests(1);
     edge.wait_until("the tile is stored", |edge| !edge.answers_in_cache().is_empty());
-    sleep(Duration::from_millis(1_100));
+    // For as long as it was fresh, it answers while it is renewed behind.
+    sleep(Duration::from_millis(2_100));
     edge.origin.script(SALES, move |request, _| {
         let has = request.fields.get("If-None-Match") == Some("\"v1\"");
         if has { Answer::empty(304).field("Cache-Control", "max-age=60") } else { tagged() }

@@ -219,19 +219,64 @@ pub fn is_pattern(offset: u64, bytes: &[u8]) -> bool {
 /// A valid gzip file with these contents (stored, not deflated).
 pub fn gzip(contents: &[u8]) -> Vec<u8> {
     let length = u16::try_from(contents.len()).expect("one stored block holds at most 65,535 bytes");
-    let mut file = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255, 1];
-    file.extend_from_slice(&length.to_le_bytes());
-    file.extend_from_slice(&(!length).to_le_bytes());
-    file.extend_from_slice(contents);
-    file.extend_from_slice(&crc32(contents).to_le_bytes());
-    file.extend_from_slice(&u32::from(length).to_le_bytes());
-    file
+    let block = [&[1], length.to_le_bytes().as_slice(), &(!length).to_le_bytes(), contents].concat();
+    gzip_file(&block, contents)
+}
+
+/// A body of JSON that is good and a hundred and fifty times as long as its gzip file, and that file: a text of so many
+/// runs of the longest match that there is (RFC 1951, section 3.2.6: the fixed codes).
+pub fn gzip_bomb(runs: usize) -> (Vec<u8>, Vec<u8>) {
+    let (before, after) = (r#"{"status":"ok","success":true,"data":"x"#, r#""}"#);
+    let mut bits = Bits::default();
+    // The last block, of fixed codes.
+    bits.push(0b110, 3);
+    before.bytes().for_each(|byte| bits.push(0x30 + u32::from(byte), 8));
+    for _ in 0..runs {
+        bits.push(0b1100_0101, 8);
+        bits.push(0, 5);
+    }
+    after.bytes().for_each(|byte| bits.push(0x30 + u32::from(byte), 8));
+    bits.push(0, 7);
+    let contents = [before, &"x".repeat(258 * runs), after].concat().into_bytes();
+    let file = gzip_file(&bits.bytes, &contents);
+    (contents, file)
+}
+
+/// Bits as codes are packed (RFC 1951, section 3.1.1): bytes fill up from their least significant bit.
+#[derive(Default)]
+struct Bits {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl Bits {
+    /// A code of that length, its most significant bit first.
+    fn push(&mut self, code: u32, length: u32) {
+        for shift in (0..length).rev() {
+            if self.count.is_multiple_of(8) {
+                self.bytes.push(0);
+            }
+            if code >> shift & 1 == 1
+                && let Some(last) = self.bytes.last_mut()
+            {
+                *last |= 1 << (self.count % 8);
+            }
+            self.count += 1;
+        }
+    }
+}
+
+/// These blocks, which hold these contents, as a file (RFC 1952).
+fn gzip_file(blocks: &[u8], contents: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(contents.len()).expect("less than 4 GiB");
+    let head = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+    [&head, blocks, &crc32(contents).to_le_bytes(), &length.to_le_bytes()].concat()
 }
 
 fn crc32(bytes: &[u8]) -> u32 {
     let fold = |crc: u32| {
         if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 }
     };
-    let step = |crc: u32, byte: &u8| (0..8).fold(crc ^ u32::from(*byte), |crc, _| fold(crc));
-    !bytes.iter().fold(u32::MAX, step)
+    let table: Vec<u32> = (0..=255).map(|byte| (0..8).fold(byte, |crc, _| fold(crc))).collect();
+    !bytes.iter().fold(u32::MAX, |crc, byte| (crc >> 8) ^ table[usize::from(crc.to_le_bytes()[0] ^ byte)])
 }

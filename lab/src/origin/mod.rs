@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-pub use answer::{Answer, Wait, gzip, is_pattern};
+pub use answer::{Answer, Wait, gzip, gzip_bomb, is_pattern};
 
 use crate::gate::lock;
 use crate::server::{Connection, Server};
