@@ -277,6 +277,6 @@ fn crc32(bytes: &[u8]) -> u32 {
     let fold = |crc: u32| {
         if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 }
     };
-    let table: [u32; 256] = std::array::from_fn(|byte| (0..8).fold(byte as u32, |crc, _| fold(crc)));
-    !bytes.iter().fold(u32::MAX, |crc, byte| (crc >> 8) ^ table[(crc as u8 ^ byte) as usize])
+    let table: Vec<u32> = (0..=255).map(|byte| (0..8).fold(byte, |crc, _| fold(crc))).collect();
+    !bytes.iter().fold(u32::MAX, |crc, byte| (crc >> 8) ^ table[usize::from(crc.to_le_bytes()[0] ^ byte)])
 }
