@@ -26,7 +26,6 @@ static CROWDED: Mutex<()> = Mutex::new(());
 
 /// A crowd that is let go at once, spread evenly: the answers, and how long it took until the last was whole.
 fn crowd(addresses: &[SocketAddr], target: &str) -> (Vec<Response>, Duration) {
-    let _alone = lock(&CROWDED);
     let start = &Barrier::new(CROWD);
     thread::scope(|scope| {
         let ask = |number: usize| {
@@ -58,6 +57,12 @@ fn count(answers: &[Response], part: &str) -> usize {
     answers.iter().filter(|answer| status_of(answer).contains(part)).count()
 }
 
+/// On a machine that needs longer for a whole crowd, some have waited for three seconds and ask for themselves.
+fn out_of_patience(answers: &[Response]) -> usize {
+    let alone = answers.iter().filter(|answer| status_of(answer).ends_with("; detail=leased"));
+    alone.inspect(|answer| assert!(answer.ended - answer.started >= FOLLOWED, "{answer:?}")).count()
+}
+
 fn told(answers: &[Response], questions: usize) -> String {
     let [stored, collapsed, hits] = ["; stored", "; collapsed", "; hit"].map(|part| count(answers, part));
     format!("{stored} stored, {collapsed} collapsed, {hits} hits, {questions} questions")
@@ -79,23 +84,26 @@ fn slow(fact: &str, millis: u64) -> Answer {
 
 #[test]
 fn a_thousand_at_once_for_a_cold_hot_key_in_one_isolate_ask_the_origin_once() {
+    let _alone = lock(&CROWDED);
     let edge = Options::built().var("MEMORY_BYTES", MEMORY_BYTES).start();
     edge.origin.answer(SALES, slow("cold", 300));
     let (answers, took) = crowd(&[edge.workerd.address()], SALES);
     println!("{CROWD} in {took:?}; {}", told(&answers, edge.origin.total()));
     all_say(&answers, "cold");
-    assert_eq!((count(&answers, "; stored"), edge.origin.total()), (1, 1));
+    assert_eq!(count(&answers, "; stored"), 1);
+    assert_eq!(edge.origin.total() - out_of_patience(&answers), 1);
     assert!(count(&answers, "; collapsed") > CROWD / 10, "they did not come at once");
 }
 
 #[test]
 fn a_thousand_at_once_for_a_cold_hot_key_in_three_locations_ask_the_origin_at_most_twice() {
+    let _alone = lock(&CROWDED);
     let lab = Layout::new().var("MEMORY_BYTES", MEMORY_BYTES).start();
     lab.origin().answer(SALES, slow("cold", 300));
     let (answers, took) = crowd(&addresses(&lab), SALES);
     println!("{CROWD} in {took:?}; {}", told(&answers, lab.origin().total()));
     all_say(&answers, "cold");
-    assert!(lab.origin().total() <= 2, "{} questions", lab.origin().total());
+    assert!(lab.origin().total() - out_of_patience(&answers) <= 2, "{} questions", lab.origin().total());
     assert!(count(&answers, "; collapsed") > CROWD / 10, "they did not come at once");
 }
 
@@ -103,6 +111,7 @@ fn a_thousand_at_once_for_a_cold_hot_key_in_three_locations_ask_the_origin_at_mo
 /// measured while the answer is fresh.
 #[test]
 fn a_thousand_at_once_just_after_expiry_are_all_answered_stale_within_a_second_and_the_origin_is_asked_once() {
+    let _alone = lock(&CROWDED);
     const LIFETIME: Duration = Duration::from_secs(20);
     let lab = Layout::new().kv(Consistency::default()).var("MEMORY_BYTES", MEMORY_BYTES).start();
     let short = |answer: Answer| answer.field("Cache-Control", &format!("s-maxage={}", LIFETIME.as_secs()));
