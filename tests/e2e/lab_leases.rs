@@ -111,8 +111,8 @@ fn a_thousand_at_once_for_a_cold_hot_key_in_three_locations_ask_the_origin_at_mo
 /// measured while the answer is fresh.
 #[test]
 fn a_thousand_at_once_just_after_expiry_are_all_answered_stale_within_a_second_and_the_origin_is_asked_once() {
-    let _alone = lock(&CROWDED);
     const LIFETIME: Duration = Duration::from_secs(20);
+    let _alone = lock(&CROWDED);
     let lab = Layout::new().kv(Consistency::default()).var("MEMORY_BYTES", MEMORY_BYTES).start();
     let short = |answer: Answer| answer.field("Cache-Control", &format!("s-maxage={}", LIFETIME.as_secs()));
     lab.origin().answers(SALES, vec![short(Answer::tile("before")), short(slow("after", 5_000))]);
