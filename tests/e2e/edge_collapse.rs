@@ -118,8 +118,8 @@ fn a_client_that_leaves_in_the_middle_of_a_slow_fill_does_not_end_it() {
     thread::sleep(Duration::from_millis(200));
     gate.open();
     edge.wait_until("the answer is stored", |edge| edge.answer_count(Op::Put) == 1);
-    edge.is_hit(SALES, "asked for once");
-    assert_eq!(edge.origin.total(), 1);
+    assert_eq!(edge.origin.total(), 1, "what the one who left has asked for");
+    edge.get(SALES).expect(200).hit().says("asked for once").origin_requests(0);
 }
 
 #[test]

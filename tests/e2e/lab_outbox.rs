@@ -6,6 +6,7 @@ use lab::gate::Gate;
 use lab::harness::{CACHE, TENANT};
 use lab::locations::{At, Lab, Layout};
 use lab::origin::Answer;
+use lab::promise::{moment, wait_until_after};
 use lab::receipt::leg;
 use lab::stored::{SEGMENTS, SEGMENTS_KEY};
 use lab::zone::{Zone, ZoneCall, ZoneFault};
@@ -14,8 +15,9 @@ use serde_json::json;
 /// An answer that waits for the zone takes longer.
 const SOON: Duration = Duration::from_secs(4);
 
+/// With a bound that is short enough to be waited for.
 fn start(zone: &Zone) -> Lab {
-    Layout::new().locations(&["ams"]).zone(zone).start()
+    Layout::new().locations(&["ams"]).zone(zone).var("SNAPSHOT_AT_MOST_MS", "500").start()
 }
 
 fn counters_tag() -> String {
@@ -136,11 +138,13 @@ fn a_zone_that_hangs_delays_no_purge_and_is_given_up_for_another_try() {
     }
 }
 
-/// A purge whose answer was given is in force, has its receipt, and its tag arrives.
+/// A purge whose answer was given has its receipt, is in force by the time that it says, and its tag arrives.
 #[track_caller]
 fn finishes(lab: &Lab, receipt: &serde_json::Value) {
     let at = lab.at("ams");
     assert_eq!(at.receipt(receipt)["epoch"], receipt["epoch"]);
+    let effective_by = receipt["effective_by"].as_str().and_then(moment).expect("a time");
+    wait_until_after(effective_by);
     at.get(SEGMENTS).expect(200).detail("purged").says("new").origin_requests(1);
     at.wait_for_leg(receipt, "zone", "done");
 }
