@@ -12,7 +12,7 @@ use crate::freshness::Exchange;
 use crate::groups;
 use crate::key::{CacheKey, Tenant};
 use crate::ledger::leases::{ANSWER_AT_MOST, Lease, LeaseCall};
-use crate::lookup::{Known, holds};
+use crate::lookup::{Known, StandsIn, holds};
 use crate::names::field;
 use crate::ports::{
     Body, Failure, Flights as _, InFlight, Incident, Landing, Ledger as _, Origin, Ports, Read, Response, Tier as _,
@@ -168,7 +168,7 @@ pub async fn fill<P: Ports>(
 ) -> Filled<P::Body> {
     let Ok(position) = epoch else { return ask(ports, question, stored, epoch, known).await };
     let needed = newer_than.map_or(position, |newer| newer.max(position));
-    let has_stale = known.as_ref().is_some_and(|known| known.answers_on_error);
+    let has_stale = stands_in(known.as_ref()) == StandsIn::WhileBusy;
     let name = question.flight();
     if ports.upstream(|upstream| upstream.is_unstorable(&name, ports.now())) {
         return ask(ports, question, stored, epoch, known).await;
@@ -216,6 +216,10 @@ pub async fn fill<P: Ports>(
     };
     ports.flights().land(&name, handle, landing);
     filled
+}
+
+fn stands_in<B>(known: Option<&Known<B>>) -> StandsIn {
+    known.map_or(StandsIn::Never, |known| known.stands_in)
 }
 
 /// What locations have agreed upon.
@@ -295,7 +299,7 @@ async fn ask<P: Ports>(
 ) -> Filled<P::Body> {
     let class = ports.rules().route(&question.route).map(|route| &route.class);
     // Whoever has something to answer with does not wait.
-    let patience = if known.as_ref().is_some_and(|known| known.answers_on_error) { 0 } else { WAIT_MS };
+    let patience = if stands_in(known.as_ref()) == StandsIn::WhileBusy { 0 } else { WAIT_MS };
     let turn = match Turn::take(ports, Lane::Fill, class, question.is_surge, patience).await {
         Ok(turn) => turn,
         Err(unanswered) => return Filled::Failed(unanswered),
@@ -350,7 +354,7 @@ async fn asked<P: Ports>(
     // RFC 9111, section 4.3.1: with the validators of what is stored.
     let conditions = known.as_ref().map_or_else(Vec::new, |known| known.head().conditions());
     let is_conditional = !conditions.is_empty();
-    let may_retry = !known.as_ref().is_some_and(|known| known.answers_on_error);
+    let may_retry = stands_in(known.as_ref()) == StandsIn::Never;
     let (response, exchange) = match put_to_origin(ports, turn, question, stored, &conditions, may_retry).await {
         Ok(answered) => answered,
         Err(unanswered) => return Filled::Failed(unanswered),
