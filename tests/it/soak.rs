@@ -28,7 +28,7 @@ fn rules() -> Rules {
         let route =
             format!("name = \"soak_{class}\"\npath = \"/api/soak/{class}\"\nclass = \"{class}\"\nhot = {hot}\n");
         let key = format!("key = \"soak:{class}:v1\"\nquery = {{ n = {{ integer = [1, {many}] }} }}\n");
-        text = [&text, "\n[[route]]\n", &route, &key].concat();
+        text = [text.as_str(), "\n[[route]]\n", &route, &key].concat();
     }
     text.push_str("\n[[event]]\nname = \"soak\"\nroutes = [\"soak_near_real_time\"]\n");
     load("rules.toml", &text).expect("right")
