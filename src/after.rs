@@ -7,7 +7,7 @@ use crate::fill::{Filled, Keep, Place, Question, left};
 use crate::invalidate::Write;
 use crate::key::{CacheKey, Tenant};
 use crate::ledger::outbox::ERASED_AGAIN_MS;
-use crate::lookup::{Found, Known, Usable, find, get, hold, holds};
+use crate::lookup::{Found, Known, StandsIn, Usable, find, get, hold, holds};
 use crate::ports::{Body, Flights as _, Ports, Tier as _, TierName};
 use crate::reuse::{Stale, Staleness};
 use crate::rules::{Route, Stored};
@@ -192,5 +192,5 @@ async fn known<P: Ports>(
     let now = ports.now();
     let (age, ttl) = (there.head.current_age(now), there.head.ttl(&stored.lifetimes, now));
     let stale = Stale { age, ttl, why: Staleness::Expired };
-    Some(Known { usable: Usable::stale(tier, there, stale), answers_on_error: false })
+    Some(Known { usable: Usable::stale(tier, there, stale), stands_in: StandsIn::Never })
 }

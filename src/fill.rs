@@ -12,7 +12,7 @@ use crate::freshness::Exchange;
 use crate::groups;
 use crate::key::{CacheKey, Tenant};
 use crate::ledger::leases::ANSWER_AT_MOST;
-use crate::lookup::{Known, holds};
+use crate::lookup::{Known, StandsIn, holds};
 use crate::names::field;
 use crate::ports::{Body, Failure, Incident, Origin, Ports, Read, Response, Tier as _, TierName};
 use crate::rules::{KV_LEAST_LIFE, Seconds, Shape, Stored, Text};
@@ -129,6 +129,12 @@ pub struct Unstored<B> {
     pub received_at: UnixMillis,
 }
 
+/// For which failures what is stored stands in.
+#[must_use]
+pub fn stands_in<B>(known: Option<&Known<B>>) -> StandsIn {
+    known.map_or(StandsIn::Never, |known| known.stands_in)
+}
+
 /// Asks the origin, in this question's turn. `epoch` is the position that was read before; or why the answer is not stored
 /// whatever it is. `known` is what is stored and stale: it is taken if the origin says that it is right.
 pub async fn ask<P: Ports>(
@@ -140,7 +146,7 @@ pub async fn ask<P: Ports>(
 ) -> Filled<P::Body> {
     let class = ports.rules().route(&question.route).map(|route| &route.class);
     // Whoever has something to answer with does not wait.
-    let patience = if known.as_ref().is_some_and(|known| known.answers_on_error) { 0 } else { WAIT_MS };
+    let patience = if stands_in(known.as_ref()) == StandsIn::WhileBusy { 0 } else { WAIT_MS };
     let turn = match Turn::take(ports, Lane::Fill, class, question.is_surge, patience).await {
         Ok(turn) => turn,
         Err(unanswered) => return Filled::Failed(unanswered),
@@ -201,7 +207,7 @@ async fn asked<P: Ports>(
     // RFC 9111, section 4.3.1: with the validators of what is stored.
     let conditions = known.as_ref().map_or_else(Vec::new, |known| known.head().conditions());
     let is_conditional = !conditions.is_empty();
-    let may_retry = !known.as_ref().is_some_and(|known| known.answers_on_error);
+    let may_retry = stands_in(known.as_ref()) == StandsIn::Never;
     let (response, exchange) = match put_to_origin(ports, turn, question, stored, &conditions, may_retry).await {
         Ok(answered) => answered,
         Err(unanswered) => return Filled::Failed(unanswered),

@@ -36,8 +36,19 @@ pub struct Lookup<B> {
 pub struct Known<B> {
     /// It.
     pub usable: Usable<B>,
-    /// Whether it answers if the origin fails.
-    pub answers_on_error: bool,
+    /// When it answers after all.
+    pub stands_in: StandsIn,
+}
+
+/// When a stored response that does not answer as it is answers in the origin's place. The greater, the sooner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StandsIn {
+    /// Never: it can only be validated.
+    Never,
+    /// If the origin fails. The ledger could not be asked, so it may have been purged, and waiting is better.
+    OnError,
+    /// The same, and if the origin has too much to do, or is being asked by somebody else.
+    WhileBusy,
 }
 
 impl<B> Known<B> {
@@ -97,7 +108,8 @@ pub async fn lookup<P: Ports>(
             }
             let known = known(lookup.judge.as_ref(), selected.route, key, &stored, newer_than);
             let judged = reuse(&stored.head, &selected.stored.lifetimes, known, &asked, ports.now());
-            let (stale, why, answers_on_error) = match judged {
+            let on_error = if known.within { StandsIn::WhileBusy } else { StandsIn::OnError };
+            let (stale, why, stands_in) = match judged {
                 Reuse::Fresh { age, ttl } => {
                     lookup.usable = Some(Usable { tier, stored, age, ttl, stale: None });
                     return lookup;
@@ -114,20 +126,20 @@ pub async fn lookup<P: Ports>(
                     ports.upstream(|upstream| upstream.looking.release(key));
                     continue;
                 }
-                Reuse::OnError(stale) => (Some(stale), Forward::Stale, true),
-                Reuse::Expired(stale) => (Some(stale), Forward::Stale, false),
-                Reuse::Unwanted(stale) => (Some(stale), Forward::Request, true),
+                Reuse::OnError(stale) => (Some(stale), Forward::Stale, on_error),
+                Reuse::Expired(stale) => (Some(stale), Forward::Stale, StandsIn::Never),
+                Reuse::Unwanted(stale) => (Some(stale), Forward::Request, on_error),
                 Reuse::Purged => {
                     if tier == TierName::Memory {
                         ports.memory(|memory| memory.remove(key));
                     }
-                    (None, lookup.why, false)
+                    (None, lookup.why, StandsIn::Never)
                 }
             };
             if let Some(stale) = stale {
                 (lookup.why, lookup.purged) = (why, false);
-                if !lookup.known.as_ref().is_some_and(|known| known.answers_on_error || !answers_on_error) {
-                    lookup.known = Some(Known { usable: Usable::stale(tier, stored, stale), answers_on_error });
+                if lookup.known.as_ref().is_none_or(|known| known.stands_in < stands_in) {
+                    lookup.known = Some(Known { usable: Usable::stale(tier, stored, stale), stands_in });
                 }
             } else if lookup.why == Forward::UriMiss {
                 lookup.purged = true;

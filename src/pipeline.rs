@@ -14,12 +14,12 @@ use crate::classify::{Classified, Lane, Selected, classify};
 use crate::collapse::{Asker, fill};
 use crate::cors::Sharing;
 use crate::early::is_early;
-use crate::fill::{Question, is_overload, no_answer};
+use crate::fill::{Filled, Question, is_overload, no_answer};
 use crate::follow::{Inbound, is_for_the_origin};
 use crate::forwarding::{is_too_long, request_edits, response_edits};
 use crate::guard::guard;
 use crate::invalidate::Write;
-use crate::lookup::{Usable, lookup};
+use crate::lookup::{StandsIn, Usable, lookup};
 use crate::names::{field, path};
 use crate::ports::{Admissions as _, Origin as _, Ports, Request as _, Response as _, within};
 use crate::problem::{Kind, Problem};
@@ -271,9 +271,18 @@ async fn from_store<P: Ports>(
             epoch.and_then(|epoch| if follows && wants.no_store { Err(Refusal::NoStoreRequest) } else { Ok(epoch) });
         let mut known = lookup.known;
         question.is_surge = lookup.purged;
-        let filled = fill(ports, &question, selected.stored, epoch, newer_than, &mut known, Asker::Reader).await;
-        let missed = Missed { why: lookup.why, purged: lookup.purged, known };
-        reader.filled(&question, filled, missed).await?
+        loop {
+            let filled = fill(ports, &question, selected.stored, epoch, newer_than, &mut known, Asker::Reader).await;
+            let is_a_wait = matches!(&filled, Filled::Failed(failed) if failed.cause.is_a_wait());
+            let is_stood_in_for =
+                is_a_wait && known.as_ref().is_some_and(|known| known.stands_in == StandsIn::WhileBusy);
+            let missed = Missed { why: lookup.why, purged: lookup.purged, known: known.take() };
+            match reader.filled(&question, filled, missed).await {
+                // What was to stand in for the origin cannot be read, so the origin is worth a wait.
+                Err(_) if is_stood_in_for => {}
+                served => break served?,
+            }
+        }
     };
     served.after.counters = counters;
     if follows && let Some(keep) = served.after.keep.take() {

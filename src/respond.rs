@@ -7,7 +7,7 @@ use crate::cache_status::{CacheStatus, Forward, Outcome};
 use crate::classify::Selected;
 use crate::entry::{Head, StoredResponse};
 use crate::fill::{Fetched, Filled, Keep, Question, Unstored, is_error, left};
-use crate::lookup::{Known, Usable, hold};
+use crate::lookup::{Known, StandsIn, Usable, hold};
 use crate::names::field;
 use crate::pipeline::Served;
 use crate::ports::{Body, Failure, Incident, Origin as _, Ports, Read, TierName, within};
@@ -80,7 +80,11 @@ impl<P: Ports> Reader<'_, P> {
         let Missed { why, purged, known } = missed;
         let must_validate =
             known.as_ref().is_some_and(|known| known.head().followed.as_ref().is_some_and(|of| of.forbids_stale));
-        let on_error = known.filter(|known| known.answers_on_error).map(|known| known.usable);
+        let least = match &filled {
+            Filled::Failed(failed) if failed.cause.is_a_wait() => StandsIn::WhileBusy,
+            _ => StandsIn::OnError,
+        };
+        let on_error = known.filter(|known| known.stands_in >= least).map(|known| known.usable);
         match filled {
             Filled::Stored(fetched, status) => {
                 let made = self.fetched(&fetched, why, status, Outcome::Stored { purged });

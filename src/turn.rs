@@ -53,6 +53,12 @@ impl Cause {
         }
     }
 
+    /// Whether that says nothing of the origin, but that others are asking it.
+    #[must_use]
+    pub fn is_a_wait(self) -> bool {
+        matches!(self, Self::Busy | Self::Awaited)
+    }
+
     /// Whether the origin was not even asked.
     #[must_use]
     pub fn is_held_back(self) -> bool {
@@ -173,7 +179,9 @@ impl Turn {
     /// It was cut short, is not as long as was declared, or took too long.
     pub async fn body<P: Ports>(&self, ports: &P, body: P::Body, at_most: u32) -> Result<Read<P::Body>, Unanswered> {
         let total = u64::from(self.demand.total_timeout) * 1000;
-        let left = total.saturating_sub(ports.now().0.saturating_sub(self.began.0));
+        // The header fields were there in their time, so a clock that says otherwise has jumped.
+        let passed = ports.now().0.saturating_sub(self.began.0).min(u64::from(self.demand.first_byte_timeout) * 1000);
+        let left = total.saturating_sub(passed);
         let pause = u64::from(self.demand.between_bytes_timeout) * 1000;
         let at_most = usize::try_from(at_most).unwrap_or(usize::MAX);
         match within(ports, left, ports.origin().receive(body, at_most, pause)).await.transpose()?.flatten() {

@@ -31,6 +31,8 @@ const SLOT: u64 = 1_000;
 const RETRY_COST: u32 = 10;
 /// So many second tries are saved up at most. There are none at first: they are earned.
 const RETRIES_AT_MOST: u32 = 10;
+/// So many slots are left by questions that nobody answers: whether it is asked at all is for the breakers to say.
+const SLOTS_LEAST: u64 = 4;
 /// For so long it is remembered that an answer was not one for the store, in milliseconds.
 const UNSTORABLE_MS: u64 = 10_000;
 /// Of so many keys.
@@ -283,7 +285,8 @@ impl Upstream {
         } else if is_overload && ticket > self.halved_at {
             // Once for all questions that were under way together, and of what was taken: slots that nobody took say
             // nothing of what the origin can take.
-            (self.limit, self.halved_at) = ((limit.min(taken) / 2).max(SLOT), self.tickets);
+            let least = if ending == Ending::Nothing { SLOTS_LEAST * SLOT } else { SLOT };
+            (self.limit, self.halved_at) = ((limit.min(taken) / 2).max(least).min(limit), self.tickets);
         }
         let mut change = None;
         self.breakers.change((lane, class), |breaker| {

@@ -141,7 +141,7 @@ fn what_was_never_taken_says_nothing_of_what_the_origin_can_take() {
     let mut upstream = Upstream::new();
     let mut few: Vec<_> = (0..4).map(|_| pass(told(&mut upstream, 1, 0))).collect();
     let one = few.pop().expect("one of them");
-    end(&mut upstream, one, Ending::Nothing, 0);
+    end(&mut upstream, one, Ending::Error { retry_after: None, is_overload: true }, 0);
     upstream.slots.clear();
     assert_eq!(fill_up(&mut upstream, 0).len(), 2);
 }
@@ -192,13 +192,15 @@ fn what_is_passed_on_and_refused_makes_the_slots_fewer_and_opens_nothing() {
 }
 
 #[test]
-fn one_slot_is_always_left() {
-    let mut upstream = Upstream::new();
-    for second in 0..20 {
-        let told = upstream.ask(&mut wanting(second, false), at(u64::from(second) * 1_000));
-        end(&mut upstream, pass(told), Ending::Nothing, u64::from(second) * 1_000);
+fn some_slots_are_always_left() {
+    for (ending, left) in [(Ending::Nothing, 4), (Ending::Error { retry_after: None, is_overload: true }, 1)] {
+        let mut upstream = Upstream::new();
+        for second in 0..20 {
+            let told = upstream.ask(&mut wanting(second, false), at(u64::from(second) * 1_000));
+            end(&mut upstream, pass(told), ending, u64::from(second) * 1_000);
+        }
+        assert_eq!(fill_up(&mut upstream, 60_000).len(), left);
     }
-    assert_eq!(fill_up(&mut upstream, 60_000).len(), 1);
 }
 
 #[test]

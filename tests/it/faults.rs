@@ -1,44 +1,20 @@
-//! Properties under random faults and random order: three data centres, one of them with two isolates, purges of each
-//! mode, a moving clock, requests that overlap at every await. What the origin could answer is answered; purges keep
-//! the promise of their receipts; nothing outlives its lifetime or its day but on error, and then it says so.
+//! Properties under random faults and random order: short scripts, each of another small world. Three data centres, one
+//! of them with two isolates, purges of each mode, a moving clock, requests that overlap at every await; and whatever
+//! memory, stores, ledger and origin can do wrong.
+//!
+//! What must hold all the same is in `judge`.
 
-use crate::client::{Open, ask};
-use crate::fakes::{Asking, DAY, GetFault, LedgerFault, Location, OriginFault, PutFault, Script, World};
-use crate::random::{Random, cases};
-use hotrod_edge::rules::{Disposition, Route, compiled};
+mod judge;
+
+use crate::client::Open;
+use crate::fakes::{Asking, GetFault, LedgerFault, Location, OriginFault, PutFault, Scripted, Store, World};
+use crate::random::{Random, is_long};
+use hotrod_edge::memory::Memory;
+use hotrod_edge::ports::Ports as _;
+use hotrod_edge::rules::{Route, Rules, compiled};
+use judge::{Asked, Purged, Tally};
 use serde_json::{Value, json};
 use std::rc::Rc;
-
-/// For so long the origin may take until its header fields are there.
-const FIRST_BYTE_TIMEOUT_MS: u64 = 10_000;
-
-/// A request under way, and when it began.
-struct Asked {
-    route: &'static Route,
-    url: &'static str,
-    open: Open,
-    began: u64,
-    /// Where.
-    location: usize,
-    /// Purges that had returned by then.
-    purges: usize,
-    /// How often the origin had failed by then.
-    failures: usize,
-}
-
-/// A purge that has returned, as its receipt says.
-struct Purged {
-    covers: Covers,
-    is_soft: bool,
-    /// Where it was asked for.
-    location: usize,
-    /// How many requests had reached the origin before it.
-    fetched_before: usize,
-    /// Whether it was put off, to be merged with others.
-    is_put_off: bool,
-    incremented_at: u64,
-    effective_by: u64,
-}
 
 const ASKED: [(&str, &str); 5] = [
     ("ops", "/api/dashboard/tiles/ops"),
@@ -47,6 +23,9 @@ const ASKED: [(&str, &str); 5] = [
     ("trends_revenue", "/api/dashboard/trends/revenue?days=30"),
     ("compare_yoy", "/api/dashboard/compare/yoy"),
 ];
+
+/// How many steps a script has, before everything is let come to its end.
+const STEPS: usize = 240;
 
 /// Which routes a purge covers.
 type Covers = fn(&Route) -> bool;
@@ -66,66 +45,90 @@ fn purges() -> [(Value, Covers); 6] {
     ]
 }
 
+/// What may go wrong in a script beside the origin and the calls of the stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Kind {
+    /// The ledger fails, is slow, hangs or loses answers.
+    ledger_fails: bool,
+    /// Bodies and heads in the stores change. Every isolate has a memory tier then: without one, a body of a store's
+    /// passes through unread.
+    corrupts: bool,
+}
+
 /// One run of a random script.
 struct Run {
     case: u64,
+    kind: Kind,
     random: Random,
     world: Rc<World>,
     locations: [Rc<Location>; 4],
+    /// How many bytes of memory an isolate has that has any, and how many questions it may have under way at once.
+    memory: usize,
+    concurrency: usize,
     open: Vec<Asked>,
+    ended: Vec<judge::Span>,
     purged: Vec<Purged>,
     /// When each request reached the origin, by its number.
     fetched_at: Vec<u64>,
-    answered: usize,
-    failed: usize,
-    hits: usize,
-    /// How often an answer came from store after a purge that had to be in force.
-    held: usize,
-    /// Whether the ledger may fail: what was purged may then be served, and says so.
-    ledger_fails: bool,
+    tally: Tally,
 }
 
 impl Run {
-    fn new(case: u64, ledger_fails: bool) -> Self {
-        // Not far from midnight, so that some runs pass it.
-        let world = World::at(86_400 - 400);
+    fn new(case: u64, kind: Kind) -> Self {
+        let mut random = Random::new(case);
+        // Some not far from midnight, so that they pass it.
+        let world = World::at(*random.pick(&[43_200, 86_400 - 400, 86_400 - 90]));
         world.interleaved.set(true);
-        let here = Location::remembering(&world);
+        // In some of them what is held has to make room all the time.
+        let memory = *random.pick(&[16_777_216, 16_777_216, 4_000]);
+        let concurrency = *random.pick(&[64, 64, 2, 1]);
+        let leased: Option<Rc<Rules>> = random.once_in(2).then(|| Rc::new(compiled().clone()));
+        let isolate = |remembers: bool, leased: &Option<Rc<Rules>>| {
+            let bytes = if remembers { memory } else { 0 }.to_string();
+            let settings = [("MEMORY_BYTES", bytes.as_str()), ("ORIGIN_CONCURRENCY", &concurrency.to_string()[..])];
+            Location::with_settings(&world, &settings, leased.clone())
+        };
+        let here = isolate(true, &leased);
         let beside = Location::beside(&here);
-        let locations = [here, beside, Location::remembering(&world), Location::new(&world)];
-        Self {
-            case,
-            random: Random::new(case),
-            world,
-            locations,
-            open: Vec::new(),
-            purged: Vec::new(),
-            fetched_at: Vec::new(),
-            answered: 0,
-            failed: 0,
-            hits: 0,
-            held: 0,
-            ledger_fails,
+        let locations = [here, beside, isolate(true, &leased), isolate(kind.corrupts, &None)];
+        let (open, ended, purged, fetched_at) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let tally = Tally::default();
+        Self { case, kind, random, world, locations, memory, concurrency, open, ended, purged, fetched_at, tally }
+    }
+
+    /// Runs the script, and lets everything come to its end.
+    fn run(mut self) -> Tally {
+        // In most of them something is in store when it begins.
+        for _ in 0..self.random.below(8) {
+            self.begin();
+            self.finish();
         }
+        for _ in 0..STEPS {
+            self.step();
+        }
+        self.finish();
+        // Every failure is one of the origin's, and every fault of the origin's failed at most one request.
+        let (failed, failures) = (self.tally.failed, self.world.origin.failed().len());
+        assert!(failed <= failures, "case {}: {failed} failed, and the origin {failures} times", self.case);
+        self.tally
     }
 
     fn step(&mut self) {
         match self.random.below(1000) {
-            0..120 => self.begin(),
-            120..940 if !self.open.is_empty() => self.go_on(),
-            940..960 => self.purge(),
-            960..970 => self.world.pass(*self.random.pick(&[1, 500, 1_000, 4_999, 10_000, 31_000, 61_000, 299_000])),
-            970..988 => self.break_or_mend(),
-            988..995 => {
+            0..130 => self.begin(),
+            130..880 if !self.open.is_empty() => self.go_on(),
+            880..910 => self.purge(),
+            910..945 => {
+                let spans = [1, 25, 500, 1_000, 4_999, 31_000, 61_000, 299_000, 310_000, 601_000];
+                self.world.pass(*self.random.pick(&spans));
+            }
+            945..980 => self.break_or_mend(),
+            980..988 => {
                 let location = self.random.pick(&self.locations);
                 location.edge.land();
                 self.world.kv.land();
             }
-            _ => {
-                let location = self.random.pick(&self.locations);
-                location.edge.clear();
-                location.shelf.clear();
-            }
+            _ => self.forget(),
         }
     }
 
@@ -135,7 +138,7 @@ impl Run {
         let method = if self.random.once_in(8) { "HEAD" } else { "GET" };
         let open = Open::new(&self.locations[location], Asking::new(method, url));
         let route = compiled().route(name).expect("these routes are in the repository's rules");
-        let (began, failures) = (self.world.now(), self.world.origin.failures.get());
+        let (began, failures) = (self.world.now(), self.world.origin.failed().len());
         self.open.push(Asked { route, url, open, began, location, purges: self.purged.len(), failures });
     }
 
@@ -151,12 +154,26 @@ impl Run {
         }
     }
 
+    /// Lets all requests come to their end. Whoever waits, waits by the clock.
+    fn finish(&mut self) {
+        while !self.open.is_empty() {
+            self.go_on();
+            if self.random.once_in(8) {
+                self.world.pass(*self.random.pick(&[1, 25, 100]));
+            }
+        }
+    }
+
     fn purge(&mut self) {
         let (mut body, covers) = self.random.pick(&purges()).clone();
         let mode = *self.random.pick(&["soft", "hard", "hard", "erase"]);
         body["mode"] = mode.into();
         let location = self.random.below(self.locations.len());
-        let seen = ask(&self.locations[location], Asking::purge(body.to_string()));
+        let mut open = Open::new(&self.locations[location], Asking::purge(body.to_string()));
+        while !open.run() {
+            self.world.pass(100);
+        }
+        let seen = open.answer().expect("an answer");
         match seen.status {
             202 => self.purged.push(Purged {
                 covers,
@@ -173,143 +190,117 @@ impl Run {
 
     fn break_or_mend(&mut self) {
         let random = &mut self.random;
-        if random.once_in(3) {
+        if random.once_in(2) {
             for store in self.locations.iter().map(|location| &*location.edge).chain([&*self.world.kv]) {
                 store.get_fault.set(GetFault::None);
                 store.put_fault.set(PutFault::None);
             }
             self.world.origin.fault.set(OriginFault::None);
+            self.world.origin.scripted.replace(None);
+            self.world.origin.takes.set(0);
             self.world.ledger_fault.set(LedgerFault::None);
             return;
         }
-        let get = [GetFault::None, GetFault::None, GetFault::Fails, GetFault::Old, GetFault::Slow];
-        let put =
-            [PutFault::None, PutFault::None, PutFault::Fails, PutFault::FailsButLands, PutFault::Lost, PutFault::Late];
-        let store = if random.once_in(2) { &self.world.kv } else { &random.pick(&self.locations).edge };
-        store.get_fault.set(*random.pick(&get));
-        store.put_fault.set(*random.pick(&put));
-        let origin = [OriginFault::None, OriginFault::None, OriginFault::None, OriginFault::Fails, OriginFault::Cut];
-        self.world.origin.fault.set(*random.pick(&origin));
-        self.world.origin.takes.set(*random.pick(&[0, 0, 10, 3_000]));
-        if self.ledger_fails {
-            let ledger = [LedgerFault::None, LedgerFault::None, LedgerFault::None, LedgerFault::Fails];
-            let fault = if random.once_in(8) { LedgerFault::AnswerLost } else { *random.pick(&ledger) };
-            self.world.ledger_fault.set(fault);
+        if random.once_in(2) {
+            let get = [GetFault::None, GetFault::Fails, GetFault::Old, GetFault::Slow, GetFault::Hangs];
+            let put = [PutFault::None, PutFault::Fails, PutFault::FailsButLands, PutFault::Lost, PutFault::Late];
+            let store = if random.once_in(2) { &self.world.kv } else { &random.pick(&self.locations).edge };
+            store.get_fault.set(*random.pick(&get));
+            store.put_fault.set(*random.pick(&put));
+        }
+        if random.once_in(2) {
+            let origin = [OriginFault::Fails, OriginFault::Cut, OriginFault::Hangs, OriginFault::Stalls];
+            self.world.origin.fault.set(if random.once_in(2) { OriginFault::None } else { *random.pick(&origin) });
+            self.world.origin.takes.set(*random.pick(&[0, 0, 10, 3_000]));
+            let error = match random.below(8) {
+                0 | 1 => Some((500, None)),
+                2 => Some((429, Some("2"))),
+                3 => Some((503, Some("40"))),
+                _ => None,
+            };
+            self.world.origin.scripted.replace(error.map(|(status, again)| {
+                let again = again.map(|again: &str| ("retry-after".to_string(), again.to_string()));
+                Scripted { status, lines: again.into_iter().collect(), body: Some(judge::ERROR.to_vec()) }
+            }));
+        }
+        if self.kind.ledger_fails && random.once_in(2) {
+            let ledger = [
+                LedgerFault::None,
+                LedgerFault::Fails,
+                LedgerFault::Fails,
+                LedgerFault::Slow,
+                LedgerFault::Hangs,
+                LedgerFault::AnswerLost,
+            ];
+            self.world.ledger_fault.set(*random.pick(&ledger));
         }
     }
 
-    fn judge(&mut self, asked: &Asked) {
-        let (case, url) = (self.case, asked.url);
-        let seen = asked.open.answer().expect("a request that ended has an answer");
-        // What is not to be stored is passed on unread: a client sees for itself that it was cut.
-        let unread = seen.cut && !seen.cache_status().contains("stored") && !seen.cache_status().starts_with("hit");
-        assert!(!seen.cut || unread, "case {case}: {url}: a part of a body: {}", seen.cache_status());
-        if seen.status == 502 || unread {
-            self.failed += 1;
-            return;
-        }
-        let took = self.world.now() - asked.began;
-        let held_back = seen.cache_status().ends_with("/breaker-open") || seen.cache_status().ends_with("/origin-busy");
-        match seen.status {
-            503 => {
-                assert!(self.world.origin.failures.get() >= 5, "case {case}: {url}: nothing failed: {}", seen.text());
-                return;
+    /// Something that was kept is gone, or is not what it was.
+    fn forget(&mut self) {
+        let location = self.random.pick(&self.locations).clone();
+        match self.random.below(if self.kind.corrupts { 6 } else { 3 }) {
+            0 => {
+                location.edge.clear();
+                location.shelf.clear();
             }
-            504 => {
-                assert!(took >= FIRST_BYTE_TIMEOUT_MS, "case {case}: {url}: {took} ms are no timeout");
-                return;
+            1 => location.memory(|memory| {
+                let bytes = if memory.takes(0) { self.memory } else { 0 };
+                *memory = Memory::new(bytes);
+            }),
+            2 => location.memory(|memory| {
+                let keys: Vec<_> = memory.heads().map(|(key, _)| key.clone()).collect();
+                if !keys.is_empty() {
+                    memory.remove(self.random.pick(&keys));
+                }
+            }),
+            how => {
+                let store = if self.random.once_in(2) { &self.world.kv } else { &location.edge };
+                self.corrupt(&store.clone(), how);
             }
-            _ => {}
-        }
-        self.answered += 1;
-        assert_eq!(seen.status, 200, "case {case}: {url}: {}", seen.text());
-        let Some(serial) = seen.serial() else {
-            // HEAD: nothing to compare.
-            assert_eq!(seen.body, [0; 0], "case {case}: {url}");
-            return;
-        };
-        let serial = usize::try_from(serial).unwrap_or_default();
-        let whole = Script::body(serial, &format!("https://origin.test{url}"));
-        assert_eq!(seen.body, whole, "case {case}: {url}: not a body that the origin sent");
-        let status = seen.cache_status();
-        let Disposition::Store(stored) = &asked.route.disposition else { return };
-        let on_error = status.contains("stale-if-error") || status.contains("previous-period");
-        assert!(
-            !on_error
-                || held_back
-                || took >= FIRST_BYTE_TIMEOUT_MS
-                || self.world.origin.failures.get() > asked.failures,
-            "case {case}: {url}: nothing failed: {status}"
-        );
-        let without_ledger = self.ledger_fails && (on_error || status.ends_with("/ledger"));
-        for purge in self.purged[..asked.purges].iter().filter(|purge| (purge.covers)(asked.route)) {
-            let is_older = serial <= purge.fetched_before || self.fetched_at[serial - 1] < purge.incremented_at;
-            let at_once = asked.location == purge.location && !purge.is_put_off;
-            let says_so = on_error || (asked.began <= purge.effective_by && status.ends_with("/invalidated"));
-            let is_due = at_once || asked.began > purge.effective_by;
-            self.held += usize::from(is_due && status.starts_with("hit"));
-            if is_older && is_due && !without_ledger {
-                let before = purge.fetched_before;
-                assert!(
-                    purge.is_soft && says_so,
-                    "case {case}: {url}: body {serial} is from before a purge after {before}: {status}"
-                );
-            }
-        }
-        if status.starts_with("hit") {
-            self.hits += 1;
-            let fetched = self.fetched_at[serial - 1];
-            let lifetime = u64::from(stored.lifetimes.s_maxage) * 1000;
-            assert!(
-                asked.began < fetched + lifetime,
-                "case {case}: {url}: body {serial} is past its lifetime: {status}"
-            );
-            let day = |at: u64| (at - DAY) / 86_400_000;
-            // The figure may be from before the origin answered, and is never from after.
-            assert!(
-                day(asked.began) <= day(fetched),
-                "case {case}: {url}: body {serial} is of the day before: {status}"
-            );
         }
     }
 
-    /// Lets everything come to its end, and says how it went.
-    fn end(mut self) -> (usize, usize, usize) {
-        while !self.open.is_empty() {
-            self.go_on();
-            // Whoever waits for a turn at the origin waits by the clock.
-            self.world.pass(1);
+    fn corrupt(&mut self, store: &Store, how: usize) {
+        let keys = store.keys();
+        if keys.is_empty() {
+            return;
         }
-        // Every failure is one of the origin's, and every fault of the origin's failed at most one request.
-        let failures = self.world.origin.failures.get();
-        assert!(self.failed <= failures, "case {}: {} failed, and the origin {failures} times", self.case, self.failed);
-        (self.answered, self.hits, self.held)
+        let key = self.random.pick(&keys);
+        match how {
+            3 => store.corrupt(key),
+            4 => store.truncate(key),
+            _ => store.overwrite(key, r#"{"format":999,"what":"another build's"}"#),
+        }
     }
 }
 
 #[track_caller]
-fn check(ordinary: u64, ledger_fails: bool) {
-    let (mut answered, mut hits, mut held) = (0, 0, 0);
-    for case in cases(ordinary) {
-        let mut run = Run::new(case, ledger_fails);
-        for _ in 0..1600 {
-            run.step();
-        }
-        let (more, of_them_hits, of_them_held) = run.end();
-        answered += more;
-        hits += of_them_hits;
-        held += of_them_held;
+fn check(ordinary: u64, kind: Kind) {
+    let mut tally = Tally::default();
+    for case in 0..if is_long() { 25_000 } else { ordinary } {
+        tally.add(&Run::new(case, kind).run());
     }
-    assert!(hits * 10 > answered && hits * 10 < answered * 9, "{hits} hits of {answered}: the scripts prove little");
-    assert!(held > 500, "{held} hits after a purge: the scripts prove little");
+    println!("{kind:?}: {tally:?}");
+    tally.proves_something();
 }
 
 #[test]
 fn with_any_fault_of_stores_and_origin_answers_are_whole_and_no_older_than_a_purge_allows() {
-    check(30, false);
+    check(250, Kind { ledger_fails: false, corrupts: false });
 }
 
 #[test]
 fn with_a_failing_ledger_too_what_is_older_than_a_purge_allows_says_so() {
-    check(30, true);
+    check(250, Kind { ledger_fails: true, corrupts: false });
+}
+
+#[test]
+fn with_stores_that_hold_something_else_nothing_is_answered_that_the_origin_never_said() {
+    check(250, Kind { ledger_fails: false, corrupts: true });
+}
+
+#[test]
+fn with_everything_failing_at_once_promises_hold_as_far_as_there_is_a_ledger() {
+    check(250, Kind { ledger_fails: true, corrupts: true });
 }

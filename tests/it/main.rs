@@ -3,7 +3,10 @@
 
 mod access;
 mod bad_days;
+mod builds;
+mod calls;
 mod client;
+mod clocks;
 mod collapse;
 mod documents;
 mod early;
@@ -28,6 +31,7 @@ mod requests;
 mod rules;
 mod seeds;
 mod signing;
+mod soak;
 mod spec;
 mod stores;
 mod table;

@@ -2,7 +2,7 @@
 //! take; and whoever can be answered with something stale is.
 
 use crate::client::{Open, Seen, ask, get};
-use crate::fakes::{Asking, Location, OriginFault, Scripted, World};
+use crate::fakes::{Asking, LedgerFault, Location, OriginFault, Scripted, World};
 use std::rc::Rc;
 
 const OPS: &str = "/api/dashboard/tiles/ops";
@@ -328,4 +328,40 @@ fn no_tier_is_asked_or_written_for_a_body_of_many_megabytes() {
     says(&world, 200, &[("content-length", "26214401")], Some(b"{}"));
     check(&get(&location, OPS), 200, "fwd=uri-miss; fwd-status=200; detail=too-large", 1);
     assert!(nothing_is_stored(&location));
+}
+
+/// What was purged since is absent, and nobody can be asked whether it was.
+#[test]
+fn what_no_ledger_has_judged_stands_in_for_an_origin_that_fails_and_not_for_one_that_is_busy() {
+    let world = World::new();
+    let (here, elsewhere) = (Location::with_setting(&world, "ORIGIN_CONCURRENCY", "1"), Location::new(&world));
+    for url in [OPS, TRENDS] {
+        check(&get(&here, url), 200, "fwd=uri-miss; fwd-status=200; stored", 1);
+    }
+    get(&elsewhere, TRENDS);
+    world.pass(650_000);
+    assert_eq!(ask(&Location::new(&world), Asking::purge(r#"{"all":true,"mode":"hard"}"#)).status, 202);
+    world.ledger_fault.set(LedgerFault::Fails);
+    world.origin.fault.set(OriginFault::Hangs);
+    // No slot is free.
+    let mut slow = Open::new(&here, Asking::get(CX));
+    assert!(!slow.run());
+    for url in [OPS, TRENDS] {
+        let mut open = Open::new(&here, Asking::get(url));
+        for _ in 0..200 {
+            assert!(!open.run(), "{url}: {:?}", open.answer());
+            world.pass(25);
+        }
+        open.run();
+        check(&open.answer().expect("an answer"), 503, "fwd=stale; detail=origin-busy", 0);
+    }
+    // Another one is asking the same.
+    let mut both = [(); 2].map(|()| Open::new(&elsewhere, Asking::get(TRENDS)));
+    assert!(both.iter_mut().all(|one| !one.run()));
+    world.pass(2_999);
+    assert!(both.iter_mut().all(|one| !one.run()), "{:?}", both[1].answer());
+    world.pass(13_000);
+    assert!(slow.run());
+    world.origin.fault.set(OriginFault::Fails);
+    check(&get(&here, OPS), 200, "fwd=stale; ttl=-375; detail=stale-if-error", 1);
 }

@@ -10,7 +10,8 @@ pub struct Random(u64);
 
 impl Random {
     pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+        // Mixed once: else one seed would give the choices of the one before it, but for the first.
+        Self(Self(seed).next())
     }
 
     fn next(&mut self) -> u64 {

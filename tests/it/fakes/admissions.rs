@@ -75,6 +75,7 @@ impl Admissions for FakeAdmissions {
     }
 
     async fn ask_for_keys(&self, _url: &str) -> Result<String, Failure> {
+        self.world.call();
         let issuer = &self.world.issuer;
         issuer.questions.set(issuer.questions.get() + 1);
         issuer.keys.borrow().clone().ok_or_else(|| Failure("the issuer does not answer".to_string()))

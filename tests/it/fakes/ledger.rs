@@ -31,6 +31,8 @@ pub enum LedgerFault {
     AnswerLost,
     /// It does not answer, and does not say so either.
     Hangs,
+    /// It takes a second and a half.
+    Slow,
 }
 
 /// A message: its source, id, digest and receipt, and when it came.
@@ -176,6 +178,8 @@ pub struct FakeLedger {
     pub world: Rc<World>,
     pub rules: Rc<Rules>,
     pub tokens: TokenSecret,
+    /// By how much the asking isolate's clock is ahead.
+    pub ahead: Rc<Cell<i64>>,
 }
 
 fn failure() -> Failure {
@@ -183,6 +187,11 @@ fn failure() -> Failure {
 }
 
 impl FakeLedger {
+    /// Now, by the clock of whoever asks.
+    fn asked_at(&self) -> UnixMillis {
+        UnixMillis(self.world.now().saturating_add_signed(self.ahead.get()))
+    }
+
     fn terms<'a>(&'a self, tenant: Option<&'a Tenant>) -> Terms<'a> {
         let (rules, tokens) = (&self.rules, &self.tokens);
         Terms { tenant, rules, snapshot_at_most: None, tokens, has_zone: false }
@@ -217,6 +226,11 @@ impl FakeLedger {
         match self.world.ledger_fault.get() {
             LedgerFault::Fails => Err(failure()),
             LedgerFault::Hangs => std::future::pending().await,
+            LedgerFault::Slow => {
+                let end = self.world.now() + 1_500;
+                until(|| self.world.now() >= end).await;
+                Ok(())
+            }
             LedgerFault::None | LedgerFault::AnswerLost => Ok(()),
         }
     }
@@ -224,7 +238,7 @@ impl FakeLedger {
 
 impl Ledger for FakeLedger {
     async fn counters(&self, tenant: &Tenant, at_least: Option<Epoch>) -> Result<Told, Failure> {
-        let asked_at = UnixMillis(self.world.now());
+        let asked_at = self.asked_at();
         self.world.gates.saw(asked_at.0);
         self.world.ledger_questions.set(self.world.ledger_questions.get() + 1);
         self.arrive(Point::LedgerRead).await?;
@@ -238,13 +252,14 @@ impl Ledger for FakeLedger {
     }
 
     async fn lease(&self, tenant: &Tenant, name: &CacheKey, call: LeaseCall) -> Result<(Lease, Snapshot), Failure> {
+        self.world.call();
         match self.world.ledger_fault.get() {
             LedgerFault::Fails => return Err(failure()),
             LedgerFault::Hangs => std::future::pending().await,
-            LedgerFault::None | LedgerFault::AnswerLost => {}
+            LedgerFault::None | LedgerFault::AnswerLost | LedgerFault::Slow => {}
         }
-        let asked_at = UnixMillis(self.world.now());
-        let until_then = if let LeaseCall::Wait { millis, .. } = call { asked_at.0.saturating_add(millis) } else { 0 };
+        let asked_at = self.asked_at();
+        let until_then = if let LeaseCall::Wait { millis, .. } = call { self.world.now() + millis } else { 0 };
         let waits = || self.world.now() < until_then;
         if until_then > 0 {
             self.world.gates.alarm(until_then);
@@ -256,9 +271,11 @@ impl Ledger for FakeLedger {
     }
 
     fn hand_back(&self, tenant: &Tenant, name: &CacheKey, id: u64, fetched: Option<&Fetched>) {
+        self.world.call();
         let answer = fetched.and_then(Fetched::written);
         let ended = self.say_of_lease(tenant, name, &LeaseCall::End { id, is_stored: answer.is_some() });
         if let (Ok((Lease::Held { .. }, _)), Some(answer)) = (ended, answer) {
+            self.world.call();
             drop(self.say_of_lease(tenant, name, &LeaseCall::HandOn { id, answer }));
         }
     }
@@ -276,7 +293,7 @@ impl Ledger for FakeLedger {
         self.world.arrive(Point::LedgerOrdered).await;
         match self.world.ledger_fault.get() {
             LedgerFault::AnswerLost => Err(failure()),
-            LedgerFault::None | LedgerFault::Fails | LedgerFault::Hangs => {
+            LedgerFault::None | LedgerFault::Fails | LedgerFault::Hangs | LedgerFault::Slow => {
                 decode_answer(&encode_answer(&answer)).ok_or_else(failure)
             }
         }
@@ -301,6 +318,7 @@ impl Ledger for FakeLedger {
     }
 
     async fn is_listed(&self, tenant: &Tenant) -> Result<bool, Failure> {
+        self.world.call();
         self.world.listing_questions.set(self.world.listing_questions.get() + 1);
         if self.world.everyone_fails.get() {
             return Err(failure());

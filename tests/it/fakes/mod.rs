@@ -107,6 +107,8 @@ pub struct World {
     pub everyone_fails: Cell<bool>,
     /// Who signs the assertions of mode `access`.
     pub issuer: Issuer,
+    /// How many calls went out of the isolates, of whatever kind.
+    pub calls: Cell<usize>,
     /// How often a ledger was asked for its counters.
     pub ledger_questions: Cell<usize>,
     pub ledger_fault: Cell<LedgerFault>,
@@ -188,7 +190,14 @@ impl World {
         self.held.borrow_mut().remove(&point);
     }
 
+    fn call(&self) {
+        self.calls.set(self.calls.get() + 1);
+    }
+
     async fn arrive(&self, point: Point) {
+        if !matches!(point, Point::LedgerAnswer | Point::LedgerOrdered | Point::OriginAnswer | Point::OriginBody) {
+            self.call();
+        }
         self.gates.pass(point).await;
         if self.interleaved.get() {
             step_aside().await;
@@ -232,6 +241,8 @@ pub struct Location {
     origin: origin::FakeOrigin,
     /// What this isolate has under way to it.
     pub upstream: RefCell<Upstream>,
+    /// By how much this isolate's clock is ahead, in milliseconds.
+    pub ahead: Rc<Cell<i64>>,
     config: Config,
     /// The compiled ones without leases, if there are no others.
     rules: Option<Rc<Rules>>,
@@ -275,7 +286,14 @@ impl Location {
         Self::of(&other.world, other.config.clone(), other.rules.clone(), other.edge.clone(), other.shelf.clone())
     }
 
+    /// The same of another build, with rules of its own.
+    pub fn of_another_build(other: &Self, rules: Rules) -> Rc<Self> {
+        let (edge, shelf) = (other.edge.clone(), other.shelf.clone());
+        Self::of(&other.world, other.config.clone(), Some(Rc::new(rules)), edge, shelf)
+    }
+
     fn of(world: &Rc<World>, config: Config, rules: Option<Rc<Rules>>, edge: Rc<Store>, shelf: Rc<Shelf>) -> Rc<Self> {
+        let ahead = Rc::new(Cell::new(0));
         let tier = |name, store| tier::FakeTier { name, store, world: world.clone() };
         Rc::new(Self {
             memory: RefCell::new(Memory::new(config.memory)),
@@ -285,6 +303,7 @@ impl Location {
                 world: world.clone(),
                 rules: rules.clone().unwrap_or_else(|| Rc::new(compiled().clone())),
                 tokens: config.tokens.clone(),
+                ahead: ahead.clone(),
             },
             snapshots: isolate::FakeSnapshots { world: world.clone(), own: RefCell::default(), shelf: shelf.clone() },
             flights: isolate::FakeFlights {
@@ -295,6 +314,7 @@ impl Location {
             admissions: admissions::FakeAdmissions::new(world),
             origin: origin::FakeOrigin(world.clone()),
             upstream: RefCell::default(),
+            ahead,
             config,
             rules,
             world: world.clone(),
@@ -340,6 +360,11 @@ fn config(tenant: &str, settings: &[(&str, &str)]) -> Config {
 }
 
 impl Location {
+    /// The questions to the origin that are under way, by key.
+    pub fn under_way(&self) -> Vec<(String, u64, u64)> {
+        self.flights.under_way_now()
+    }
+
     /// When the ledger was asked for each of the copies of its counters that are here.
     pub fn asked_at(&self) -> Vec<UnixMillis> {
         let own = self.snapshots.own.borrow();
@@ -373,8 +398,9 @@ impl Ports for Location {
     type Origin = origin::FakeOrigin;
 
     fn now(&self) -> UnixMillis {
-        self.world.gates.saw(self.world.now());
-        UnixMillis(self.world.now())
+        let now = self.world.now().saturating_add_signed(self.ahead.get());
+        self.world.gates.saw(now);
+        UnixMillis(now)
     }
 
     async fn sleep(&self, millis: u64) {

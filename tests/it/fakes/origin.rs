@@ -3,10 +3,11 @@
 use super::message::{FakeResponse, Lines};
 use super::{Asking, Bytes, Content, Point, World};
 use crate::tasks::until;
+use hotrod_edge::fill::is_error;
 use hotrod_edge::ports::{Edits, Failure, Field, Origin, Read};
 use serde::Deserialize;
 use serde_json::json;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -57,6 +58,16 @@ pub struct Scripted {
     pub body: Option<Vec<u8>>,
 }
 
+/// A question that the origin answered with an error, or not wholly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    pub url: String,
+    /// When it answered.
+    pub at: u64,
+    /// Whether it said for how long it is to be left alone.
+    pub says_for_how_long: bool,
+}
+
 /// What the origin does, and what it was asked.
 #[derive(Default)]
 pub struct Script {
@@ -72,8 +83,8 @@ pub struct Script {
     /// Between a request and its answer, in milliseconds.
     pub takes: Cell<u64>,
     asked: RefCell<Vec<Asked>>,
-    /// How often it gave no whole answer.
-    pub failures: Cell<usize>,
+    failed: RefCell<Vec<Failed>>,
+    given_up: RefCell<Vec<u64>>,
 }
 
 impl Script {
@@ -90,6 +101,16 @@ impl Script {
         self.asked.borrow().clone()
     }
 
+    /// Those that it failed, in order.
+    pub fn failed(&self) -> Ref<'_, [Failed]> {
+        Ref::map(self.failed.borrow(), Vec::as_slice)
+    }
+
+    /// When somebody stopped waiting for an answer, or for its body, or met the end of one that was cut.
+    pub fn given_up(&self) -> Ref<'_, [u64]> {
+        Ref::map(self.given_up.borrow(), Vec::as_slice)
+    }
+
     pub fn last(&self) -> Option<Asked> {
         self.asked.borrow().last().cloned()
     }
@@ -99,6 +120,28 @@ impl Script {
         let data = json!({ "serial": serial, "url": url, "generated_at": format!("at {serial}") });
         json!({ "status": "ok", "success": true, "data": data }).to_string().into_bytes()
     }
+}
+
+/// Notes if whoever waits for something of the origin's stops doing so.
+struct Waiting<'a> {
+    world: &'a World,
+    is_over: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.world.origin.given_up.borrow_mut().push(self.world.now());
+        }
+    }
+}
+
+/// Waits for something of the origin's.
+async fn waited<T>(world: &World, future: impl Future<Output = T>) -> T {
+    let mut waiting = Waiting { world, is_over: false };
+    let value = future.await;
+    waiting.is_over = true;
+    value
 }
 
 /// The origin as the path sees it.
@@ -120,11 +163,14 @@ impl FakeOrigin {
         let not_modified = script.not_modified.borrow().clone().filter(|_| conditional);
         let not_modified = not_modified.map(|lines| Scripted { status: 304, lines, body: Some(Vec::new()) });
         let scripted = not_modified.or_else(|| script.scripted.borrow().clone());
-        if fault != OriginFault::None {
-            script.failures.set(script.failures.get() + 1);
-        }
         self.0.pass(script.takes.get());
         self.0.arrive(Point::OriginAnswer).await;
+        let is_error = scripted.as_ref().is_some_and(|scripted| is_error(scripted.status));
+        if is_error || ![OriginFault::None, OriginFault::Hangs].contains(&fault) {
+            let said = |scripted: &Scripted| scripted.lines.iter().any(|(name, _)| name == "retry-after");
+            let says_for_how_long = scripted.as_ref().is_some_and(said);
+            script.failed.borrow_mut().push(Failed { url: asked.url.clone(), at: self.0.now(), says_for_how_long });
+        }
         match fault {
             OriginFault::Fails => return Err(failure()),
             OriginFault::Hangs => until(|| false).await,
@@ -153,7 +199,8 @@ impl Origin for FakeOrigin {
     async fn fetch(&self, url: &str, fields: &[Field], _as_encoded: bool) -> Result<FakeResponse, Failure> {
         let lines = fields.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
         let content = Content::Whole(Vec::new());
-        self.answer(Asked { method: "GET".to_string(), url: url.to_string(), lines, content }).await
+        let asked = Asked { method: "GET".to_string(), url: url.to_string(), lines, content };
+        waited(&self.0, self.answer(asked)).await
     }
 
     async fn forward(&self, request: Asking, url: &str, edits: &Edits) -> Result<FakeResponse, Failure> {
@@ -172,10 +219,12 @@ impl Origin for FakeOrigin {
     async fn receive(&self, body: Bytes, at_most: usize, pause: u64) -> Result<Option<Read<Bytes>>, Failure> {
         if body.stalls {
             let end = self.0.now() + pause;
-            until(|| self.0.now() >= end).await;
+            waited(&self.0, until(|| self.0.now() >= end)).await;
+            self.0.origin.given_up.borrow_mut().push(self.0.now());
             return Ok(None);
         }
-        self.read(body, at_most).await.map(Some)
+        let read = waited(&self.0, self.read(body, at_most)).await;
+        read.map(Some).inspect_err(|_| self.0.origin.given_up.borrow_mut().push(self.0.now()))
     }
 }
 
