@@ -3,8 +3,9 @@
 use crate::collapse::{Asker, fill, joinable};
 use crate::entry::{Head, StoredResponse};
 use crate::epoch::{Covered, Epoch, Standing};
-use crate::fill::{Filled, Keep, Place, Question, left};
+use crate::fill::{Filled, Question};
 use crate::invalidate::Write;
+use crate::keep::{Keep, Place, left};
 use crate::key::{CacheKey, Tenant};
 use crate::ledger::outbox::ERASED_AGAIN_MS;
 use crate::lookup::{Found, Known, StandsIn, Usable, find, get, hold, holds};

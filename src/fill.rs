@@ -5,17 +5,17 @@ use crate::access::Admitted;
 use crate::classify::Selected;
 use crate::date;
 use crate::entry::{FORMAT, Head, StoredResponse};
-use crate::epoch::{Epoch, mark};
-use crate::follow::{Inbound, passed_fields, stored_fields};
+use crate::epoch::Epoch;
+use crate::follow::Inbound;
 use crate::forwarding::fill_fields;
 use crate::freshness::Exchange;
-use crate::groups;
 use crate::key::{CacheKey, Tenant};
 use crate::ledger::leases::ANSWER_AT_MOST;
-use crate::lookup::{Known, StandsIn, holds};
+use crate::lookup::{Known, StandsIn};
 use crate::names::field;
-use crate::ports::{Body, Failure, Incident, Origin, Ports, Read, Response, Tier as _, TierName};
-use crate::rules::{KV_LEAST_LIFE, Seconds, Shape, Stored, Text};
+use crate::ports::{Body, Incident, Origin, Ports, Read, Response};
+use crate::received::{fields, is_error, is_overload, marks, no_answer, received, unasked, validators};
+use crate::rules::{Seconds, Stored, Text};
 use crate::storing::{Received, Refusal, Storable, Storing, may_store, may_store_body};
 use crate::time::UnixMillis;
 use crate::turn::{Cause, Turn, Unanswered};
@@ -162,18 +162,6 @@ pub async fn ask<P: Ports>(
     };
     ports.upstream(|upstream| upstream.note(&question.flight(), is_unstorable, ports.now()));
     filled
-}
-
-/// Whether a status says that the origin failed: those that RFC 5861, section 4, names, and that it has too much to do.
-#[must_use]
-pub fn is_error(status: u16) -> bool {
-    matches!(status, 429 | 500 | 502 | 503 | 504)
-}
-
-/// Whether a status says that the origin has too much to do.
-#[must_use]
-pub fn is_overload(status: u16) -> bool {
-    matches!(status, 429 | 503)
 }
 
 fn ending<B>(filled: &Filled<B>, now: UnixMillis) -> Ending {
@@ -450,155 +438,4 @@ fn head(
         validators,
         followed,
     }
-}
-
-/// The marks of an answer's cache groups; nothing, if there are too many of them to be kept.
-fn marks(field: Option<&str>) -> Option<String> {
-    let groups = field.and_then(groups::parse).unwrap_or_default();
-    (groups.len() <= groups::GROUPS_AT_MOST).then_some(())?;
-    let mut marks = String::new();
-    for group in groups {
-        if !marks.is_empty() {
-            marks.push(' ');
-        }
-        marks.push_str(&mark(&group));
-    }
-    Some(marks)
-}
-
-/// A response to be kept, and where.
-#[derive(Debug)]
-pub struct Keep<B> {
-    /// By which reuse is judged.
-    pub head: Rc<Head>,
-    /// The same, encoded.
-    pub encoded: String,
-    /// For how long.
-    pub seconds: Seconds,
-    /// The tiers, each with a name and a body of its own.
-    pub places: Vec<Place<B>>,
-}
-
-/// Where a response is kept.
-#[derive(Debug)]
-pub struct Place<B> {
-    /// In which tier.
-    pub tier: TierName,
-    /// Under which name.
-    pub key: CacheKey,
-    /// The body.
-    pub body: Body<B>,
-}
-
-impl<B> Keep<B> {
-    /// In every tier in which its route lives. One of several variants is kept under its own name, too.
-    pub fn everywhere<P: Ports<Body = B>>(ports: &P, key: &CacheKey, stored: &Stored, fetched: Fetched) -> Self {
-        let Fetched { head, encoded, bytes } = fetched;
-        let variant = head.followed.as_ref().filter(|followed| !followed.nominated.is_empty());
-        let names: Vec<_> = [Some(key.clone()), variant.map(|variant| key.variant(&variant.variance))].into();
-        let holding = ports.tiers().iter().map(P::Tier::name).filter(|tier| holds(*tier, stored));
-        let place = |tier, key| Place { tier, key, body: Body::Bytes(bytes.clone()) };
-        let places = holding.flat_map(|tier| names.iter().flatten().map(move |key| (tier, key.clone())));
-        let places = places.map(|(tier, key)| place(tier, key)).collect();
-        Self { seconds: left(stored, &head, head.initial_age), head: head.into(), encoded, places }
-    }
-
-    /// In every tier of this data centre in which its route lives: another one has put it where all find it.
-    pub fn nearby<P: Ports<Body = B>>(ports: &P, key: &CacheKey, stored: &Stored, fetched: Fetched) -> Self {
-        let mut keep = Self::everywhere(ports, key, stored, fetched);
-        keep.places.retain(|place| place.tier != TierName::Kv);
-        keep
-    }
-
-    /// In one tier.
-    #[must_use]
-    pub fn in_tier(tier: TierName, key: CacheKey, head: Rc<Head>, body: Body<B>, seconds: Seconds) -> Option<Self> {
-        Some(Self { encoded: head.encode()?, head, seconds, places: vec![Place { tier, key, body }] })
-    }
-}
-
-/// The longest that any tier keeps anything.
-const KEPT_AT_MOST: Seconds = 31 * 86_400;
-/// For so long a tier keeps what is past every use but can be validated.
-const KEPT_FOR_VALIDATION: Seconds = 86_400;
-
-/// How long a tier keeps what is `age` seconds old already. A store may refuse a shorter life; reuse is judged by the
-/// head, so a longer one does no harm.
-#[must_use]
-pub fn left(stored: &Stored, head: &Head, age: Seconds) -> Seconds {
-    let life = match &head.followed {
-        None => stored.lifetimes.keep(),
-        Some(followed) => {
-            let usable = head.lifetime.saturating_add(followed.while_revalidate.max(followed.if_error));
-            usable.saturating_add(if head.validators.are_none() { 0 } else { KEPT_FOR_VALIDATION })
-        }
-    };
-    life.saturating_sub(age).clamp(KV_LEAST_LIFE, KEPT_AT_MOST)
-}
-
-/// A status that is no final answer to a request (RFC 9110, section 15): nothing can be passed on.
-pub fn no_answer<R: Response>(response: &R) -> Option<Failure> {
-    match response.status() {
-        101 if response.is_upgraded() => None,
-        200..=599 => None,
-        status => Some(Failure(format!("status {status}"))),
-    }
-}
-
-/// A status that answers something which a fill did not ask for.
-fn unasked<R: Response>(response: &R) -> Option<Failure> {
-    match response.status() {
-        status @ (101 | 304) => {
-            Some(Failure(format!("status {status} to a request without a condition or an upgrade")))
-        }
-        _ => None,
-    }
-}
-
-/// What decides about an answer. `header` answers a field's value.
-fn received(question: &Question, status: u16, header: impl Fn(&str) -> Option<String>) -> Received {
-    let with_authorization =
-        question.inbound.as_ref().is_some_and(|inbound| inbound.field(field::AUTHORIZATION).is_some());
-    Received {
-        status,
-        content_type: header(field::CONTENT_TYPE),
-        content_length: header(field::CONTENT_LENGTH),
-        cache_control: header(field::CACHE_CONTROL),
-        targeted: [header(field::HOTROD_CDN_CACHE_CONTROL), header(field::CDN_CACHE_CONTROL)],
-        age: header(field::AGE),
-        date: header(field::DATE),
-        expires: header(field::EXPIRES),
-        vary: header(field::VARY),
-        set_cookie: header(field::SET_COOKIE).is_some(),
-        validators: validators(header),
-        with_authorization,
-    }
-}
-
-/// The greatest length of a validator that is kept: a head has little room.
-const VALIDATOR_GREATEST_LENGTH: usize = 128;
-
-fn validators(header: impl Fn(&str) -> Option<String>) -> Validators {
-    let kept = |name| header(name).filter(|value| (1..=VALIDATOR_GREATEST_LENGTH).contains(&value.len()));
-    Validators { etag: kept(field::ETAG), last_modified: kept(field::LAST_MODIFIED) }
-}
-
-/// The header fields of an answer that are kept if it is stored, and those that are let through if it is not: the listed
-/// ones, or on a route that follows its origin all of them, and a Date, which every answer has (RFC 9110, section 6.6.1).
-#[expect(clippy::type_complexity, reason = "two lists of fields")]
-fn fields<R: Response>(
-    shape: Option<&Shape>,
-    response: &R,
-    exchange: Exchange,
-) -> (Vec<(String, String)>, Vec<(String, String)>) {
-    if let Some(shape) = shape {
-        let listed = |name: &str| Some((String::from(name), response.header(name)?));
-        let kept = shape.response_fields.iter().filter_map(|name| listed(name));
-        return (kept.collect(), field::UNSTORED.iter().filter_map(|name| listed(name)).collect());
-    }
-    let mut passed = passed_fields(response);
-    if !passed.iter().any(|(name, _)| name == field::DATE) {
-        passed.push((field::DATE.into(), date::format(exchange.received_at)));
-    }
-    (stored_fields(passed.clone()), passed)
 }

@@ -51,6 +51,7 @@ mod harness_workerd;
 mod harness_zone;
 mod lab_erase;
 mod lab_everyone;
+mod lab_faults;
 mod lab_leases;
 mod lab_outbox;
 mod lab_purges;

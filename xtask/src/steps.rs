@@ -66,8 +66,8 @@ const CHECK: &[Step] = &[
 /// What `test` does before the fast part.
 const BEFORE: &[Step] = &[Step { name: "setup", work: Work::Setup }];
 
-/// They mostly wait, for the seconds that stores and ledgers take: four at a time keep two processors busy.
-const END_TO_END: &[&str] = &["test", "-p", "hotrod-edge", "--test", "e2e", "--", "--test-threads=4"];
+/// They mostly wait, for the seconds that stores and ledgers take: eight at a time keep two processors busy.
+const END_TO_END: &[&str] = &["test", "-p", "hotrod-edge", "--test", "e2e", "--", "--test-threads=8"];
 
 /// What `test` does after the fast part.
 const AFTER: &[Step] = &[

@@ -3,8 +3,8 @@
 use super::message::{FakeResponse, Lines};
 use super::{Asking, Bytes, Content, Point, World};
 use crate::tasks::until;
-use hotrod_edge::fill::is_error;
 use hotrod_edge::ports::{Edits, Failure, Field, Origin, Read};
+use hotrod_edge::received::is_error;
 use serde::Deserialize;
 use serde_json::json;
 use std::cell::{Cell, Ref, RefCell};
