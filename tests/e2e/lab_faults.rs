@@ -19,6 +19,8 @@ const ROUTES: [(&str, &str); 4] = [
     ("segments", "/api/dashboard/segments"),
     ("metrics_ytd", "/api/dashboard/metrics/ytd"),
 ];
+/// What can be wrong with the ledger.
+const LEDGER: [&str; 5] = ["nothing", "object", "unreachable", "garbage", "cut"];
 /// The longest that a breaker stays open by itself, and the time in which the origin may have failed because of it.
 const OPEN_AT_MOST: Duration = Duration::from_secs(31);
 
@@ -112,8 +114,8 @@ impl Script {
         }
         let ill = if self.numbers.below(3) == 0 { self.numbers.below(6) } else { 0 };
         self.ill.store(ill, Ordering::SeqCst);
-        if self.numbers.below(4) == 0 {
-            let fault = ["none", "nothing", "object", "unreachable", "garbage", "cut"][self.numbers.below(6)];
+        let fault = if self.numbers.below(6) == 0 { LEDGER[self.numbers.below(LEDGER.len())] } else { "none" };
+        if self.ledger_fails || fault != "none" {
             self.ledger(fault);
         }
     }
