@@ -110,7 +110,7 @@ fn a_thousand_at_once_for_a_cold_hot_key_in_three_locations_ask_the_origin_at_mo
 /// What the origin says of its answer's lifetime makes it end while a test waits. What a crowd takes on this machine is
 /// measured while the answer is fresh.
 #[test]
-fn a_thousand_at_once_just_after_expiry_are_all_answered_stale_within_a_second_and_the_origin_is_asked_once() {
+fn a_thousand_at_once_just_after_expiry_are_all_answered_stale_and_wait_for_no_origin_that_is_asked_once() {
     const LIFETIME: Duration = Duration::from_secs(20);
     let _alone = lock(&CROWDED);
     let lab = Layout::new().kv(Consistency::default()).var("MEMORY_BYTES", MEMORY_BYTES).start();
@@ -130,7 +130,9 @@ fn a_thousand_at_once_just_after_expiry_are_all_answered_stale_within_a_second_a
     println!("{CROWD} in {took:?}, the longest took {stale:?}, and {hits:?} while it was fresh");
     all_say(&answers, "before");
     assert_eq!(count(&answers, "; hit; ttl=-"), CROWD, "{:?}", answers.iter().map(status_of).collect::<Vec<_>>());
-    assert!(stale < hits + Duration::from_secs(1), "{stale:?}, and {hits:?} while it was fresh");
+    // Whoever waited for the origin would have waited for all of its five seconds. On a machine with nothing else to do, the
+    // last one is there within the second.
+    assert!(stale < Duration::from_secs(5), "{stale:?}, and {hits:?} while it was fresh");
     lab.origin().wait_until(Duration::from_secs(10), |seen| seen.len() == 2 && seen[1].answered);
     wait_until("it is renewed everywhere", || {
         LOCATIONS.iter().all(|name| lab.at(name).in_cache(SALES_KEY).is_some_and(|body| body.contains("after")))
