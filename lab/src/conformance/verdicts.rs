@@ -87,6 +87,12 @@ impl Verdicts {
         self.tests.iter().filter(|(_, said)| said.deviates()).map(|(id, said)| (id.as_str(), said))
     }
 
+    /// What did not come to say anything: another answer was in its way before.
+    pub fn unable(&self) -> impl Iterator<Item = &str> {
+        let is_unable = |said: &Said| matches!(said.verdict.as_str(), "setup_fail" | "dependency_fail");
+        self.tests.iter().filter(move |(_, said)| is_unable(said)).map(|(id, _)| id.as_str())
+    }
+
     /// Says how a later run differs from this one.
     pub fn compare(&self, later: &Self) -> Difference {
         let mut difference = Difference::default();
