@@ -2,10 +2,10 @@
 //! by a lease of the ledger's who asks it.
 
 use crate::epoch::Epoch;
-use crate::fill::{Fetched, Filled, Question, ask, stands_in};
+use crate::fill::{Fetched, Filled, Question, ask, is_at_hand};
 use crate::key::CacheKey;
 use crate::ledger::leases::{Lease, LeaseCall};
-use crate::lookup::{Known, StandsIn};
+use crate::lookup::Known;
 use crate::ports::{Failure, Flights as _, InFlight, Incident, Landing, Ledger as _, Ports, within};
 use crate::rules::Stored;
 use crate::snapshot::keep;
@@ -48,7 +48,7 @@ pub async fn fill<P: Ports>(
 ) -> Filled<P::Body> {
     let Ok(position) = epoch else { return ask(ports, question, stored, epoch, known).await };
     let needed = newer_than.map_or(position, |newer| newer.max(position));
-    let has_stale = stands_in(known.as_ref()) == StandsIn::WhileBusy;
+    let has_stale = is_at_hand(known.as_ref());
     let name = question.flight();
     if ports.upstream(|upstream| upstream.is_unstorable(&name, ports.now())) {
         return ask(ports, question, stored, epoch, known).await;

@@ -15,11 +15,12 @@ use crate::lookup::{Known, StandsIn};
 use crate::names::field;
 use crate::ports::{Body, Incident, Origin, Ports, Read, Response};
 use crate::received::{fields, is_error, is_overload, marks, no_answer, received, unasked, validators};
+use crate::reuse::Staleness;
 use crate::rules::{Seconds, Stored, Text};
 use crate::storing::{Received, Refusal, Storable, Storing, may_store, may_store_body};
 use crate::time::UnixMillis;
 use crate::turn::{Cause, Turn, Unanswered};
-use crate::upstream::{Ending, Lane, Upstream, WAIT_MS, retry_after};
+use crate::upstream::{Ending, Lane, Upstream, WAIT_MS, WAIT_WITH_STALE_MS, retry_after};
 use crate::validation::{Validators, digest, freshen};
 use alloc::rc::Rc;
 use alloc::string::String;
@@ -135,6 +136,16 @@ pub fn stands_in<B>(known: Option<&Known<B>>) -> StandsIn {
     known.map_or(StandsIn::Never, |known| known.stands_in)
 }
 
+/// Whether what is stored answers if the origin would have to be waited for. Who wants it anew waits as long as one who has
+/// nothing (RFC 9111, section 5.2.1).
+#[must_use]
+pub fn is_at_hand<B>(known: Option<&Known<B>>) -> bool {
+    known.is_some_and(|known| {
+        let is_wanted_anew = known.usable.stale.is_some_and(|stale| stale.why == Staleness::Request);
+        known.stands_in == StandsIn::WhileBusy && !is_wanted_anew
+    })
+}
+
 /// Asks the origin, in this question's turn. `epoch` is the position that was read before; or why the answer is not stored
 /// whatever it is. `known` is what is stored and stale: it is taken if the origin says that it is right.
 pub async fn ask<P: Ports>(
@@ -145,14 +156,13 @@ pub async fn ask<P: Ports>(
     known: &mut Option<Known<P::Body>>,
 ) -> Filled<P::Body> {
     let class = ports.rules().route(&question.route).map(|route| &route.class);
-    // Whoever has something to answer with does not wait.
-    let patience = if stands_in(known.as_ref()) == StandsIn::WhileBusy { 0 } else { WAIT_MS };
+    let patience = if is_at_hand(known.as_ref()) { WAIT_WITH_STALE_MS } else { WAIT_MS };
     let turn = match Turn::take(ports, Lane::Fill, class, question.is_surge, patience).await {
         Ok(turn) => turn,
         Err(unanswered) => return Filled::Failed(unanswered),
     };
     let filled = asked(ports, &turn, question, stored, epoch, known).await;
-    turn.end(ports, ending(&filled, ports.now()));
+    turn.end(ports, ending(&filled, stored.shape().is_none(), ports.now()));
     let is_unstorable = match &filled {
         Filled::Unstored(Unstored { status, refusal, .. }) => {
             epoch.is_ok() && *refusal != Refusal::Older && !is_error(*status)
@@ -164,7 +174,9 @@ pub async fn ask<P: Ports>(
     filled
 }
 
-fn ending<B>(filled: &Filled<B>, now: UnixMillis) -> Ending {
+/// An error on a route that follows its origin is that route's answer, as on one that is passed on, unless it asks to be
+/// left alone: the class may have others that are well.
+fn ending<B>(filled: &Filled<B>, is_following: bool, now: UnixMillis) -> Ending {
     let (status, fields) = match filled {
         Filled::Stored(fetched, _) | Filled::Joined(fetched) | Filled::HandedOn(fetched) => {
             (fetched.head.status, fetched.head.headers.as_slice())
@@ -177,7 +189,10 @@ fn ending<B>(filled: &Filled<B>, now: UnixMillis) -> Ending {
     }
     let is_overload = is_overload(status);
     let says = fields.iter().find(|(name, _)| is_overload && name == field::RETRY_AFTER);
-    Ending::Error { retry_after: says.and_then(|(_, value)| retry_after(value, now)), is_overload }
+    match says.and_then(|(_, value)| retry_after(value, now)) {
+        None if is_following => Ending::Passed { is_overload },
+        retry_after => Ending::Error { retry_after, is_overload },
+    }
 }
 
 async fn asked<P: Ports>(

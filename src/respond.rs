@@ -134,7 +134,10 @@ impl<P: Ports> Reader<'_, P> {
         held_back: Option<Cause>,
         usable: Option<Usable<P::Body>>,
     ) -> Option<Served<P>> {
-        let Usable { tier, stored: StoredResponse { head, body }, age, ttl, stale } = usable?;
+        let Usable { tier, stored: StoredResponse { head, body }, stale, .. } = usable?;
+        // The origin may have been waited for since it was found.
+        let now = self.ports.now();
+        let (age, ttl) = (head.current_age(now), head.ttl(&self.selected.stored.lifetimes, now));
         let ended_by = stale.map_or(Staleness::Expired, |stale| stale.why);
         let outcome = Outcome::StaleIfError { ttl, why: ended_by, held_back };
         let status = CacheStatus::Forwarded { why, status, outcome };

@@ -14,6 +14,8 @@ use alloc::vec::Vec;
 
 /// For so long a request waits for a slot at most, in milliseconds.
 pub const WAIT_MS: u64 = 5_000;
+/// For so long it does if something stale answers otherwise: longer than a slot is taken on a day like any other.
+pub const WAIT_WITH_STALE_MS: u64 = 500;
 /// A request that waits asks again after so many milliseconds.
 pub const POLL_MS: u64 = 25;
 /// Who has not asked again for so long is gone.

@@ -30,7 +30,7 @@ pub(super) fn demand(class: &RawClass, is_stored: bool, rule: &str, faults: &mut
             class.between_bytes_timeout.as_ref(),
             "between_bytes_timeout",
             TIMEOUT,
-            5,
+            10,
             rule,
             faults,
         ),

@@ -10,7 +10,7 @@ fn rules(from: &str, to: &str) -> Rules {
 #[test]
 fn a_class_that_says_nothing_has_room_enough() {
     let rules = rules("max_age = 60", "max_age = 60");
-    let stored = Demand { value: 50, first_byte_timeout: 10, between_bytes_timeout: 5, total_timeout: 25 };
+    let stored = Demand { value: 50, first_byte_timeout: 10, between_bytes_timeout: 10, total_timeout: 25 };
     assert_eq!(rules.demand("near"), stored);
     assert_eq!(rules.demand("live"), Demand { first_byte_timeout: 60, ..stored });
     assert!(rules.demand("no class").value < stored.value);
