@@ -7,15 +7,19 @@ use crate::key::CacheKey;
 use crate::ledger::leases::{Lease, LeaseCall};
 use crate::lookup::Known;
 use crate::ports::{Failure, Flights as _, InFlight, Incident, Landing, Ledger as _, Ports, within};
-use crate::rules::Stored;
+use crate::rules::{Seconds, Stored};
 use crate::snapshot::keep;
 use crate::storing::Refusal;
-use crate::turn::{Cause, Unanswered};
+use crate::turn::Unanswered;
 use alloc::rc::Rc;
+use core::mem::replace;
 
-/// For so long a request waits for another one's answer before it asks for itself, in milliseconds.
-const FOLLOWED_MS: u64 = 3_000;
-/// For so long it does if something stale could answer instead.
+/// For so long one request leads, in milliseconds. Then another one asks as well, once for all that wait.
+const LED_MS: u64 = 3_000;
+/// For so long it waits for another location that leads: it leads itself before any that waits for it would.
+const LED_ELSEWHERE_MS: u64 = 2_500;
+/// For so long a request waits for those that lead if something stale could answer instead, in milliseconds. Otherwise it
+/// waits for as long as the first of them may, and [`LED_MS`] more.
 const FOLLOWED_WITH_STALE_MS: u64 = 500;
 /// For so long a question counts as under way beyond the time that its class gives the origin, in milliseconds; whoever
 /// asked may be gone. Within it, locations agree who asks.
@@ -34,7 +38,7 @@ pub enum Asker {
     Refresh,
 }
 
-/// Asks the origin, unless somebody in this isolate is asking the same. `epoch` is the position that was read before;
+/// Asks the origin, unless somebody is asking the same. `epoch` is the position that was read before;
 /// or why the answer is not stored whatever it is. `newer_than` is a position that the client knows of. `known` is what
 /// is stored and stale: it is taken if the origin says that it is right.
 pub async fn fill<P: Ports>(
@@ -53,26 +57,28 @@ pub async fn fill<P: Ports>(
     if ports.upstream(|upstream| upstream.is_unstorable(&name, ports.now())) {
         return ask(ports, question, stored, epoch, known).await;
     }
-    if let Some(flight) = joinable(ports, &name, needed) {
-        let patience = if has_stale { FOLLOWED_WITH_STALE_MS } else { FOLLOWED_MS };
-        return match within(ports, patience, ports.flights().landed(flight.handle)).await {
-            // RFC 9111, section 5.2.2.4: what must be validated before each use answers the one who asked alone.
-            Some(Landing::Answer(fetched)) if fetched.head.ttl(&stored.lifetimes, ports.now()) > 0 => {
-                Filled::Joined(fetched)
-            }
-            Some(Landing::Answer(_) | Landing::Nothing) => ask(ports, question, stored, epoch, known).await,
-            Some(Landing::Overdue) | None if has_stale => Filled::Failed(Unanswered::awaited()),
-            Some(Landing::Overdue) | None => ask(ports, question, stored, Err(Refusal::Leased), known).await,
-        };
+    let demand = ports.rules().route(&question.route).map(|route| ports.rules().demand(&route.class));
+    let millis = |seconds: Option<Seconds>| u64::from(seconds.unwrap_or_default()).saturating_mul(1000);
+    let follows = millis(demand.map(|demand| demand.first_byte_timeout)).saturating_add(LED_MS);
+    let mut agrees = stored.limits.lease && asker != Asker::Refresh;
+    match follow(ports, &name, needed, if has_stale { FOLLOWED_WITH_STALE_MS } else { follows }, has_stale).await {
+        Followed::Lead => {}
+        Followed::TakeOver => agrees = false,
+        // RFC 9111, section 5.2.2.4: what must be validated before each use answers the one who asked alone.
+        Followed::Landed(fetched) if fetched.head.ttl(&stored.lifetimes, ports.now()) > 0 => {
+            return Filled::Joined(fetched);
+        }
+        Followed::Landed(_) | Followed::Unstorable => return ask(ports, question, stored, epoch, known).await,
+        Followed::InVain if has_stale => return Filled::Failed(Unanswered::awaited()),
+        Followed::InVain => return ask(ports, question, stored, Err(Refusal::Leased), known).await,
     }
-    let total = ports.rules().route(&question.route).map(|route| ports.rules().demand(&route.class).total_timeout);
-    let lasts = u64::from(total.unwrap_or_default()).saturating_mul(1000).saturating_add(LANDED_MS);
-    let handle = ports.flights().take_off(&name, position, ports.now(), lasts);
-    let filled = if stored.limits.lease && asker != Asker::Refresh {
+    let lasts = millis(demand.map(|demand| demand.total_timeout)).saturating_add(LANDED_MS);
+    let mut handle = ports.flights().take_off(&name, position, ports.now(), lasts);
+    let filled = if agrees {
         let patience = match asker {
             Asker::Renewal => u64::MAX,
             Asker::Reader | Asker::Refresh if has_stale => 0,
-            Asker::Reader | Asker::Refresh => FOLLOWED_MS,
+            Asker::Reader | Asker::Refresh => LED_ELSEWHERE_MS,
         };
         match agreed(ports, question, stored, position, needed, lasts, patience).await {
             Agreed::Ask { position, lease } => {
@@ -84,18 +90,62 @@ pub async fn fill<P: Ports>(
             }
             Agreed::Take(fetched) => Filled::HandedOn(fetched),
             Agreed::Overdue if asker == Asker::Renewal || has_stale => Filled::Failed(Unanswered::awaited()),
-            Agreed::Overdue => ask(ports, question, stored, Err(Refusal::Leased), known).await,
+            Agreed::Overdue => {
+                // It leads from here on.
+                let next = ports.flights().take_off(&name, position, ports.now(), lasts);
+                ports.flights().land(&name, replace(&mut handle, next), Landing::Failed);
+                ask(ports, question, stored, epoch, known).await
+            }
         }
     } else {
         ask(ports, question, stored, epoch, known).await
     };
     let landing = match (&filled, filled.stored()) {
         (_, Some(fetched)) => Landing::Answer(fetched.clone()),
-        (Filled::Failed(unanswered), None) if unanswered.cause == Cause::Awaited => Landing::Overdue,
-        (_, None) => Landing::Nothing,
+        (Filled::Failed(_), None) => Landing::Failed,
+        (_, None) => Landing::Unstorable,
     };
     ports.flights().land(&name, handle, landing);
     filled
+}
+
+/// What came of following others who ask the same.
+#[expect(clippy::large_enum_variant, reason = "it is matched where it is made")]
+enum Followed {
+    /// Nobody does, or all who did failed.
+    Lead,
+    /// Whoever leads has done so for long: another one asks as well.
+    TakeOver,
+    /// They had an answer.
+    Landed(Fetched),
+    /// Theirs is not to be stored: each asks for itself.
+    Unstorable,
+    /// They had none in time.
+    InVain,
+}
+
+/// Follows, for so many milliseconds, whoever asks the same in this isolate; `once`: nobody after that one.
+async fn follow<P: Ports>(ports: &P, name: &CacheKey, needed: Epoch, patience: u64, once: bool) -> Followed {
+    let came = ports.now();
+    while let Some(flight) = joinable(ports, name, needed) {
+        let now = ports.now().0;
+        let left = patience.saturating_sub(now.saturating_sub(came.0));
+        let lead = LED_MS.saturating_sub(now.saturating_sub(flight.since.0));
+        if left == 0 {
+            return Followed::InVain;
+        }
+        if lead == 0 && !once {
+            return Followed::TakeOver;
+        }
+        let millis = if once { left } else { left.min(lead) };
+        match within(ports, millis, ports.flights().landed(flight.handle)).await {
+            Some(Landing::Answer(fetched)) => return Followed::Landed(fetched),
+            Some(Landing::Unstorable) => return Followed::Unstorable,
+            None if once => return Followed::InVain,
+            Some(Landing::Failed) | None => {}
+        }
+    }
+    Followed::Lead
 }
 
 /// What locations have agreed upon.

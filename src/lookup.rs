@@ -45,7 +45,7 @@ pub struct Known<B> {
 pub enum StandsIn {
     /// Never: it can only be validated.
     Never,
-    /// If the origin fails. The ledger could not be asked, so it may have been purged, and waiting is better.
+    /// If the origin fails. It was or may have been purged, or the client knows of something newer, so waiting is better.
     OnError,
     /// The same, and if the origin has too much to do, or is being asked by somebody else.
     WhileBusy,
@@ -108,15 +108,17 @@ pub async fn lookup<P: Ports>(
             }
             let known = known(lookup.judge.as_ref(), selected.route, key, &stored, newer_than);
             let judged = reuse(&stored.head, &selected.stored.lifetimes, known, &asked, ports.now());
-            let on_error = if known.within { StandsIn::WhileBusy } else { StandsIn::OnError };
+            let is_good_enough = known.within && !known.insisting && known.standing == Standing::Current;
+            let on_error = if is_good_enough { StandsIn::WhileBusy } else { StandsIn::OnError };
             let (stale, why, stands_in) = match judged {
                 Reuse::Fresh { age, ttl } => {
                     lookup.usable = Some(Usable { tier, stored, age, ttl, stale: None });
                     return lookup;
                 }
                 Reuse::WhileRenewed(stale) => {
-                    let is_later = |held: &Usable<_>| held.stored.head.is_later_than(&stored.head);
-                    if !lookup.usable.as_ref().is_some_and(is_later) {
+                    // What is in memory needs no reading, so it answers unless there is a later one.
+                    let is_later = |held: &Usable<_>| stored.head.is_later_than(&held.stored.head);
+                    if lookup.usable.as_ref().is_none_or(is_later) {
                         lookup.usable = Some(Usable::stale(tier, stored, stale));
                     }
                     if tier != TierName::Memory || !ports.upstream(|upstream| upstream.looking.take(key, ports.now())) {

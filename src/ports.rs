@@ -247,10 +247,10 @@ pub struct InFlight<H> {
 pub enum Landing {
     /// With an answer to be stored.
     Answer(Fetched),
-    /// Without: whoever wants one asks for itself.
-    Nothing,
-    /// Another location is still asking.
-    Overdue,
+    /// With one that is not to be stored: whoever wants one asks for itself.
+    Unstorable,
+    /// With none, or another one asks from here on: whoever wants one follows that, or asks.
+    Failed,
 }
 
 /// The questions under way in this isolate, the last one of each key; and what it last wrote to Workers KV.
@@ -261,7 +261,8 @@ pub trait Flights {
     fn under_way(&self, key: &CacheKey) -> Option<InFlight<Self::Handle>>;
     /// One begins, which lasts so many milliseconds at most. It goes on when its request's client goes away.
     fn take_off(&self, key: &CacheKey, epoch: Epoch, now: UnixMillis, lasts: u64) -> Self::Handle;
-    /// It ends. Whoever waits for it hears of it.
+    /// It ends. Whoever waits for it hears of it; and of an answer also who waits for the last one of this key, if that
+    /// was read at no later position.
     fn land(&self, key: &CacheKey, handle: Self::Handle, landing: Landing);
     /// Waits for its end. That of one whose request was ended by the runtime may never come.
     async fn landed(&self, handle: Self::Handle) -> Landing;

@@ -149,7 +149,7 @@ pub struct Flight {
     epoch: Epoch,
     since: UnixMillis,
     lasts: u64,
-    /// Of `{ head, body }`, of undefined if there is no answer, or of null if another location is still asking.
+    /// Of `{ head, body }`, of undefined if that is not to be stored, or of null if there is none.
     landed: Promise,
     land: Option<Function>,
 }
@@ -195,20 +195,22 @@ impl Flights for Asking {
     }
 
     fn land(&self, key: &CacheKey, handle: Flight, landing: Landing) {
-        FLIGHTS.with_borrow_mut(|flights| {
-            if flights.get(key).is_some_and(|flight| Object::is(&flight.landed, &handle.landed)) {
-                _ = flights.remove(key);
-            }
+        let answers = if let Landing::Answer(fetched) = &landing { Some(fetched.head.epoch) } else { None };
+        let last = FLIGHTS.with_borrow_mut(|flights| {
+            let last = flights.get(key)?;
+            let is_own = Object::is(&last.landed, &handle.landed);
+            (is_own || answers.is_some_and(|epoch| epoch >= last.epoch)).then_some(())?;
+            flights.remove(key).filter(|_| !is_own)
         });
         let data = match landing {
             Landing::Answer(fetched) => {
                 let body = Uint8Array::from(&*fetched.bytes);
                 object(&[("head", JsValue::from(fetched.encoded)), ("body", body.into())])
             }
-            Landing::Nothing => JsValue::UNDEFINED,
-            Landing::Overdue => JsValue::NULL,
+            Landing::Unstorable => JsValue::UNDEFINED,
+            Landing::Failed => JsValue::NULL,
         };
-        if let Some(land) = handle.land {
+        for land in [Some(handle), last].into_iter().flatten().filter_map(|flight| flight.land) {
             // Resolving a promise throws nothing.
             _ = land.call1(&JsValue::UNDEFINED, &data);
         }
@@ -216,9 +218,9 @@ impl Flights for Asking {
 
     async fn landed(&self, handle: Flight) -> Landing {
         match own(&handle.landed).await {
-            Ok(data) if data.is_null() => Landing::Overdue,
-            Ok(data) => fetched(&data).map_or(Landing::Nothing, Landing::Answer),
-            Err(_) => Landing::Nothing,
+            Ok(data) if data.is_undefined() => Landing::Unstorable,
+            Ok(data) => fetched(&data).map_or(Landing::Failed, Landing::Answer),
+            Err(_) => Landing::Failed,
         }
     }
 

@@ -90,6 +90,26 @@ fn a_question_that_fails_fails_for_the_one_who_asked_it() {
 }
 
 #[test]
+fn a_crowd_behind_a_slow_origin_has_the_first_answer_and_asks_once_more_every_three_seconds() {
+    let edge = Edge::start();
+    let (first, others) = (Gate::new(), Gate::new());
+    let gates = (first.clone(), others.clone());
+    edge.origin.script(SALES, move |_, number| match number {
+        0 => held("first", &gates.0),
+        _ => held("later", &gates.1),
+    });
+    let answers = ask_at_once(&edge, 30, || {
+        others.wait_for_arrivals(2);
+        first.open();
+        edge.wait_until("the answer is stored", |edge| edge.answer_count(Op::Put) == 1);
+        thread::sleep(Duration::from_millis(500));
+        others.open();
+    });
+    let says = |fact: &str| answers.iter().filter(|answer| answer.json()["fact"]["says"] == fact).count();
+    assert_eq!((says("first"), says("later"), edge.origin.total()), (28, 2, 3), "{answers:?}");
+}
+
+#[test]
 fn nobody_joins_a_question_from_before_a_purge() {
     let edge = Edge::start();
     let gate = Gate::new();

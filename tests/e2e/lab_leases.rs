@@ -18,8 +18,10 @@ const CROWD: usize = 1_000;
 const LOCATIONS: [&str; 3] = ["ams", "iad", "sin"];
 /// An isolate's memory as it is when nothing is set.
 const MEMORY_BYTES: &str = "16777216";
+/// How long one request leads before another one asks as well.
+const LED: Duration = Duration::from_secs(3);
 /// How long a request waits for what another location asks for.
-const FOLLOWED: Duration = Duration::from_secs(3);
+const LED_ELSEWHERE: Duration = Duration::from_millis(2_500);
 
 /// One crowd at a time: two would wait for the machine, and for longer than anybody waits for another one's answer.
 static CROWDED: Mutex<()> = Mutex::new(());
@@ -57,10 +59,10 @@ fn count(answers: &[Response], part: &str) -> usize {
     answers.iter().filter(|answer| status_of(answer).contains(part)).count()
 }
 
-/// On a machine that needs longer for a whole crowd, some have waited for three seconds and ask for themselves.
-fn out_of_patience(answers: &[Response]) -> usize {
-    let alone = answers.iter().filter(|answer| status_of(answer).ends_with("; detail=leased"));
-    alone.inspect(|answer| assert!(answer.ended - answer.started >= FOLLOWED, "{answer:?}")).count()
+/// On a machine that needs longer for a whole crowd, somebody has waited for three seconds and asks as well.
+fn out_of_patience(answers: &[Response], took: Duration) -> usize {
+    let asked = usize::try_from(took.as_secs() / LED.as_secs()).expect("a few");
+    count(answers, "; stored").saturating_sub(1).min(asked)
 }
 
 fn told(answers: &[Response], questions: usize) -> String {
@@ -90,8 +92,8 @@ fn a_thousand_at_once_for_a_cold_hot_key_in_one_isolate_ask_the_origin_once() {
     let (answers, took) = crowd(&[edge.workerd.address()], SALES);
     println!("{CROWD} in {took:?}; {}", told(&answers, edge.origin.total()));
     all_say(&answers, "cold");
-    assert_eq!(count(&answers, "; stored"), 1);
-    assert_eq!(edge.origin.total() - out_of_patience(&answers), 1);
+    assert_eq!(count(&answers, "; stored"), edge.origin.total());
+    assert_eq!(edge.origin.total() - out_of_patience(&answers, took), 1);
     assert!(count(&answers, "; collapsed") > CROWD / 10, "they did not come at once");
 }
 
@@ -103,7 +105,7 @@ fn a_thousand_at_once_for_a_cold_hot_key_in_three_locations_ask_the_origin_at_mo
     let (answers, took) = crowd(&addresses(&lab), SALES);
     println!("{CROWD} in {took:?}; {}", told(&answers, lab.origin().total()));
     all_say(&answers, "cold");
-    assert!(lab.origin().total() - out_of_patience(&answers) <= 2, "{} questions", lab.origin().total());
+    assert!(lab.origin().total() - out_of_patience(&answers, took) <= 2, "{} questions", lab.origin().total());
     assert!(count(&answers, "; collapsed") > CROWD / 10, "they did not come at once");
 }
 
@@ -145,7 +147,7 @@ fn a_thousand_at_once_just_after_expiry_are_all_answered_stale_and_wait_for_no_o
 
 /// The location that holds the lease asks and is never heard of again: neither origin nor ledger reach it, nor it them.
 #[test]
-fn a_location_that_is_lost_while_it_asks_holds_the_others_for_three_seconds_and_no_longer() {
+fn a_location_that_is_lost_while_it_asks_holds_the_others_for_a_moment_and_no_longer() {
     let lab = Lab::start();
     let lost = Gate::new();
     let held = lost.clone();
@@ -157,11 +159,11 @@ fn a_location_that_is_lost_while_it_asks_holds_the_others_for_three_seconds_and_
         let holder = scope.spawn(|| lab.at("ams").ask(&Call::get(OPS)));
         lost.wait_for_arrivals(1);
         lab.fail_ledger("ams", "unreachable");
-        let case = lab.at("iad").get(OPS).expect(200).stored(false).detail("leased").says("found");
+        let case = lab.at("iad").get(OPS).expect(200).stored(true).says("found");
         let answer = case.origin_requests(1);
         let waited = answer.ended - answer.started;
         println!("released after {waited:?}");
-        assert!((FOLLOWED..FOLLOWED + Duration::from_secs(2)).contains(&waited), "{waited:?}");
+        assert!((LED_ELSEWHERE..LED_ELSEWHERE + Duration::from_secs(2)).contains(&waited), "{waited:?}");
         lost.open();
         assert_eq!(holder.join().expect("the client does not panic").status, 200);
     });
@@ -192,7 +194,7 @@ fn an_answer_that_is_not_stored_releases_those_who_wait_elsewhere_at_once() {
         let answer = other.join().expect("the client does not panic");
         assert_eq!((answer.status, &answer.json()["fact"]["says"]), (200, &"for all".into()));
         assert!(status_of(&answer).ends_with("; stored"), "{answer:?}");
-        assert!(answer.ended - answer.started < FOLLOWED, "{:?}", answer.ended - answer.started);
+        assert!(answer.ended - answer.started < LED_ELSEWHERE, "{:?}", answer.ended - answer.started);
         let own = holder.join().expect("the client does not panic");
         assert_eq!(own.json()["fact"]["says"], "of its own");
     });

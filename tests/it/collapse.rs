@@ -128,41 +128,98 @@ fn whoever_waits_for_an_origin_that_then_fails_asks_for_itself() {
     assert_eq!(end(&mut follower), (Some(2), "fwd=uri-miss; fwd-status=200; stored".to_string()));
 }
 
+/// An origin that takes its time is not asked by a whole crowd: after three seconds by one more, and so on.
 #[test]
-fn nobody_waits_for_more_than_three_seconds_and_what_is_asked_for_then_is_not_stored() {
+fn while_an_origin_is_slow_one_more_asks_every_three_seconds_and_the_first_answer_is_everybodys() {
     let world = World::new();
     let location = Location::new(&world);
     let mut leader = held(&location, OPS);
-    let mut follower = Open::new(&location, Asking::get(OPS));
-    world.pass(100);
-    assert!(!follower.run());
-    world.pass(2_899);
-    assert!(!follower.run());
-    world.pass(100);
-    assert!(!follower.run());
-    world.pass(1);
-    assert_eq!(end(&mut follower), (Some(2), "fwd=uri-miss; fwd-status=200; detail=leased".to_string()));
+    let mut followers: Vec<_> = (0..20).map(|_| Open::new(&location, Asking::get(OPS))).collect();
+    for (passed, asked) in [(0, 1), (2_999, 1), (1, 2), (2_999, 2), (1, 3)] {
+        world.hold(Point::OriginAnswer);
+        world.pass(passed);
+        assert!(followers.iter_mut().all(|follower| !follower.run()));
+        assert_eq!(world.origin.count(), asked);
+    }
+    // The fakes number answers by their questions; all three are held, and the first to be asked for lands.
     world.release(Point::OriginAnswer);
-    assert_eq!(end(&mut leader).0, Some(1));
-    assert_eq!(get(&location, OPS).serial(), Some(1));
+    assert_eq!(end(&mut leader), (Some(1), "fwd=uri-miss; fwd-status=200; stored".to_string()));
+    let ends: Vec<_> = followers.iter_mut().map(end).collect();
+    let collapsed = (Some(1), "fwd=uri-miss; fwd-status=200; collapsed".to_string());
+    assert_eq!(ends.iter().filter(|other| **other == collapsed).count(), 18, "{ends:?}");
+    assert_eq!(world.origin.count(), 3);
+    assert!(Ports::flights(&*location).under_way_now().is_empty());
 }
 
-/// The request that asked is gone, and with it whoever would say that it has ended.
+/// Thirteen seconds: the first byte's ten, and the lead's three.
 #[test]
-fn a_fetch_that_was_given_up_is_joined_for_thirty_seconds_and_no_longer() {
-    for (passed, joins) in [(29_999, true), (30_000, false)] {
+fn nobody_follows_for_ever_and_what_is_asked_for_then_is_not_stored() {
+    let world = World::new();
+    let location = Location::new(&world);
+    let _leader = held(&location, OPS);
+    let mut followers: Vec<_> = (0..6).map(|_| Open::new(&location, Asking::get(OPS))).collect();
+    let (mut asked, mut said) = (Vec::new(), Vec::new());
+    let mut run = || {
+        followers.retain_mut(|follower| {
+            let has_ended = follower.run();
+            said.extend(follower.answer().filter(|_| has_ended).map(|seen| seen.cache_status().to_string()));
+            !has_ended
+        });
+        world.origin.count()
+    };
+    for _ in 0..=130 {
+        world.hold(Point::OriginAnswer);
+        asked.push(run());
+        world.pass(100);
+    }
+    assert_eq!((asked[29], asked[30], asked[60], asked[90], asked[120], asked[130]), (1, 2, 3, 4, 5, 5));
+    // One question has timed out, so the origin is asked less at once, and these two wait for their turn.
+    world.release(Point::OriginAnswer);
+    run();
+    world.pass(25);
+    assert_eq!(run(), 7);
+    world.release(Point::OriginAnswer);
+    run();
+    assert_eq!(said.iter().filter(|said| said.ends_with("detail=leased")).count(), 2, "{said:?}");
+}
+
+/// Those who followed one that failed do not all ask at once: the next one leads.
+#[test]
+fn after_a_failure_one_of_those_who_waited_asks_and_the_others_follow_it() {
+    let world = World::new();
+    let location = Location::new(&world);
+    world.origin.fault.set(OriginFault::Fails);
+    let mut leader = held(&location, OPS);
+    let mut followers: Vec<_> = (0..20).map(|_| Open::new(&location, Asking::get(OPS))).collect();
+    assert!(followers.iter_mut().all(|follower| !follower.run()));
+    world.release(Point::OriginAnswer);
+    assert!(leader.run());
+    world.origin.fault.set(OriginFault::None);
+    world.hold(Point::OriginAnswer);
+    assert!(followers.iter_mut().all(|follower| !follower.run()));
+    assert_eq!(world.origin.count(), 2);
+    world.release(Point::OriginAnswer);
+    assert!(followers.iter_mut().all(|follower| end(follower).0 == Some(2)));
+    assert_eq!(world.origin.count(), 2);
+}
+
+/// The request that asked is gone, and with it whoever would say that it has ended: it leads for three seconds.
+#[test]
+fn a_fetch_that_was_given_up_is_followed_for_three_seconds_and_then_taken_over() {
+    for (passed, waits) in [(0, 3_000), (2_000, 1_000), (3_000, 0), (30_000, 0)] {
         let world = World::new();
         let location = Location::new(&world);
         drop(held(&location, OPS));
         world.release(Point::OriginAnswer);
         world.pass(passed);
         let mut next = Open::new(&location, Asking::get(OPS));
-        assert_eq!(next.run(), !joins, "{passed}");
-        if joins {
-            world.pass(3_000);
-            assert!(next.run(), "{passed}");
+        if waits > 0 {
+            assert!(!next.run());
+            world.pass(waits - 1);
+            assert!(!next.run(), "{passed}");
+            world.pass(1);
         }
-        assert_eq!(next.answer().and_then(|seen| seen.serial()), Some(2), "{passed}");
+        assert_eq!(end(&mut next), (Some(2), "fwd=uri-miss; fwd-status=200; stored".to_string()), "{passed}");
     }
 }
 

@@ -208,6 +208,30 @@ fn a_slow_origin_and_a_hot_key_make_one_question_and_a_cold_one_a_bounded_wait()
     assert_eq!(seen.field("retry-after"), Some("1"));
 }
 
+/// What was purged answers in place of an origin that fails, and not of one that would have to be waited for.
+#[test]
+fn what_was_purged_softly_is_past_its_window_and_does_not_stand_in_for_a_wait() {
+    let world = World::new();
+    let location = Location::with_setting(&world, "ORIGIN_CONCURRENCY", "1");
+    assert_eq!(get(&location, OPS).status, 200);
+    assert_eq!(ask(&location, Asking::purge(r#"{"mode":"soft","routes":["ops"]}"#)).status, 202);
+    world.pass(60_000);
+    world.origin.fault.set(OriginFault::Hangs);
+    let mut slow = Open::new(&location, Asking::get(CX));
+    assert!(!slow.run());
+    let mut open = Open::new(&location, Asking::get(OPS));
+    for _ in 0..200 {
+        assert!(!open.run());
+        world.pass(25);
+    }
+    assert!(open.run());
+    check(&open.answer().expect("an answer"), 503, "fwd=stale; detail=origin-busy", 0);
+    world.pass(5_000);
+    slow.run();
+    world.origin.fault.set(OriginFault::Fails);
+    check(&get(&location, OPS), 200, "fwd=stale; ttl=230; detail=stale-if-error", 1);
+}
+
 #[test]
 fn an_answer_of_a_great_age_is_passed_on_and_asked_for_once_by_each_request() {
     let world = World::new();
