@@ -23,7 +23,7 @@ use serde::Serialize;
 
 /// A position in a ledger. Greater is later. At least the ledger's clock in milliseconds at the time of its
 /// purge, so that a ledger which lost its memory (see [`Counters::begin`]) still moves forward.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Epoch(pub u64);
 

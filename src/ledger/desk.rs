@@ -149,6 +149,12 @@ pub struct Desk {
 }
 
 impl Desk {
+    /// Who asks the origin for what.
+    #[must_use]
+    pub fn leases(&self) -> &Leases {
+        &self.leases
+    }
+
     /// The counters, encoded. Whoever knows of a promised position gets it.
     ///
     /// # Errors

@@ -69,7 +69,7 @@ pub enum Lease {
 }
 
 /// A lease that was given.
-#[derive(Debug)]
+#[derive(Debug, Hash)]
 struct Given {
     id: u64,
     /// Where the line stood.
@@ -81,7 +81,7 @@ struct Given {
 }
 
 /// The leases of a ledger, by name.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Hash)]
 pub struct Leases {
     given: Map<String, Given>,
     last: u64,

@@ -182,6 +182,15 @@ mod tests {
     }
 
     #[test]
+    fn every_mistake_can_be_made_in_the_sources_as_they_are() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let read = |file: &Path| fs::read_to_string(root.join(file)).expect("it is there");
+        for Mutant { name, file, find, replace } in parse(&read(Path::new("tests/mutants.toml"))).expect("a list") {
+            assert!(mutated(&read(&file), &find, &replace).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
     fn a_place_must_be_there_once() {
         assert_eq!(mutated("a < b", "<", "<="), Ok("a <= b".to_owned()));
         assert_eq!(mutated("a < b < c", "<", "<="), Err(2));

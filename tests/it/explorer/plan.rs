@@ -166,7 +166,7 @@ impl Fault {
     /// Whether it can befall an operation at this point.
     pub fn befalls(self, point: Point) -> bool {
         match self {
-            Self::LedgerFails => matches!(point, Point::LedgerRead | Point::LedgerOrder),
+            Self::LedgerFails => matches!(point, Point::LedgerRead | Point::LedgerLease | Point::LedgerOrder),
             Self::AnswerLost => point == Point::LedgerOrdered,
             Self::OriginFails => point == Point::OriginAsked,
             Self::OldValue => point == Point::KvGet,
@@ -237,6 +237,15 @@ impl fmt::Display for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} switches, {} times, {} faults", self.switches, self.times, self.faults)
     }
+}
+
+/// What the isolates have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kit {
+    /// The stores that locations share.
+    Stores,
+    /// A memory tier of their own as well, and leases.
+    Everything,
 }
 
 /// What is explored: all executions of these tasks within a budget.

@@ -1,6 +1,6 @@
 //! One execution: what may happen next, and what happens when it does.
 
-use super::plan::{Budget, Fault, Plan, Task};
+use super::plan::{Budget, Fault, Kit, Plan, Task};
 use super::promise::{Asked, Note, Promises};
 use crate::client::Open;
 use crate::fakes::{GetFault, LedgerFault, Location, OriginFault, Point, PutFault, TENANT, Waiting, World};
@@ -64,15 +64,19 @@ pub struct Run {
 }
 
 impl Run {
-    pub fn new(plan: &'static Plan, budget: Budget) -> Self {
+    pub fn new(plan: &'static Plan, kit: Kit, budget: Budget) -> Self {
         let world = World::new();
         // The ledger is older than everything that happens here.
         let object = world.object(&tenant());
         let opened = object.desk.borrow_mut().counters(&object.disk, UnixMillis(world.now()), None);
         opened.expect("a disk in memory");
         world.pass(10_000);
-        let first = Location::new(&world);
-        let locations = [first.clone(), Location::beside(&first), Location::new(&world)];
+        let location = || match kit {
+            Kit::Stores => Location::new(&world),
+            Kit::Everything => Location::with_everything(&world),
+        };
+        let first = location();
+        let locations = [first.clone(), Location::beside(&first), location()];
         for task in plan.before {
             let (location, request) = task.begin(&locations, None);
             assert!(Open::new(location, request).run(), "nothing holds what happens before");

@@ -1,6 +1,6 @@
 //! Goes through all executions of a plan, depth first.
 
-use super::plan::{Budget, Plan};
+use super::plan::{Budget, Kit, Plan};
 use super::run::{Choice, Run};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -52,12 +52,12 @@ struct Place {
 }
 
 /// All executions of a plan within a budget, until one breaks something.
-pub fn explore(plan: &'static Plan, budget: Budget) -> Result<Explored, Violation> {
+pub fn explore(plan: &'static Plan, kit: Kit, budget: Budget) -> Result<Explored, Violation> {
     let mut explored = Explored::default();
     let mut seen: HashMap<u64, Vec<Budget>> = HashMap::new();
     let mut way: Vec<Place> = Vec::new();
     loop {
-        let mut run = Run::new(plan, budget);
+        let mut run = Run::new(plan, kit, budget);
         explored.executions += 1;
         explored.steps += way.len();
         let mut outcome = way.iter().try_for_each(|place| run.take(place.choices[place.next]));
@@ -81,7 +81,7 @@ pub fn explore(plan: &'static Plan, budget: Budget) -> Result<Explored, Violatio
         }
         explored.labels.extend(run.labels);
         if let Err(sentence) = outcome {
-            return Err(Violation { log: told(plan, budget, &way), sentence });
+            return Err(Violation { log: told(plan, kit, budget, &way), sentence });
         }
         while let Some(place) = way.last_mut() {
             place.next += 1;
@@ -97,8 +97,8 @@ pub fn explore(plan: &'static Plan, budget: Budget) -> Result<Explored, Violatio
 }
 
 /// An execution once more, in words.
-fn told(plan: &'static Plan, budget: Budget, way: &[Place]) -> Vec<String> {
-    let mut run = Run::new(plan, budget);
+fn told(plan: &'static Plan, kit: Kit, budget: Budget, way: &[Place]) -> Vec<String> {
+    let mut run = Run::new(plan, kit, budget);
     run.log = Some(Vec::new());
     // It ends as it did before, with what it breaks.
     _ = way.iter().try_for_each(|place| run.take(place.choices[place.next]));
@@ -106,7 +106,7 @@ fn told(plan: &'static Plan, budget: Budget, way: &[Place]) -> Vec<String> {
 }
 
 /// The same search within ever greater budgets, so that the first violation is one of few surprises.
-pub fn simplest(plan: &'static Plan, budget: Budget) -> Option<Violation> {
+pub fn simplest(plan: &'static Plan, kit: Kit, budget: Budget) -> Option<Violation> {
     let Budget { switches, times, faults } = budget;
     let mut budgets: Vec<Budget> = Vec::new();
     for switches in 0..=switches {
@@ -115,5 +115,5 @@ pub fn simplest(plan: &'static Plan, budget: Budget) -> Option<Violation> {
         }
     }
     budgets.sort_by_key(|budget| budget.switches + budget.times + budget.faults);
-    budgets.into_iter().find_map(|budget| explore(plan, budget).err())
+    budgets.into_iter().find_map(|budget| explore(plan, kit, budget).err())
 }

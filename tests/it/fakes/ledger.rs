@@ -252,13 +252,8 @@ impl Ledger for FakeLedger {
     }
 
     async fn lease(&self, tenant: &Tenant, name: &CacheKey, call: LeaseCall) -> Result<(Lease, Snapshot), Failure> {
-        self.world.call();
-        match self.world.ledger_fault.get() {
-            LedgerFault::Fails => return Err(failure()),
-            LedgerFault::Hangs => std::future::pending().await,
-            LedgerFault::None | LedgerFault::AnswerLost | LedgerFault::Slow => {}
-        }
         let asked_at = self.asked_at();
+        self.arrive(Point::LedgerLease).await?;
         let until_then = if let LeaseCall::Wait { millis, .. } = call { self.world.now() + millis } else { 0 };
         let waits = || self.world.now() < until_then;
         if until_then > 0 {
@@ -267,6 +262,7 @@ impl Ledger for FakeLedger {
         let answer = || self.say_of_lease(tenant, name, &call);
         until(|| !waits() || !matches!(answer(), Ok((Lease::Held { .. }, _)))).await;
         let (lease, counters) = answer()?;
+        self.world.gates.saw((asked_at.0, encode_lease(&lease, &counters.encode())));
         Ok((lease, Snapshot { counters, asked_at }))
     }
 

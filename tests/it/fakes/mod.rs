@@ -67,6 +67,8 @@ pub enum Point {
     LedgerRead,
     /// After it did, before the reader has them.
     LedgerAnswer,
+    /// Before the ledger says who asks.
+    LedgerLease,
     /// Before the ledger carries an order out.
     LedgerOrder,
     /// After it did, before whoever gave it hears of it.
@@ -222,6 +224,7 @@ impl Hash for World {
         let objects = self.objects.borrow();
         for object in objects.values().map(|object| &**object).chain([&self.everyone]) {
             (object.disk.line().expect("a disk in memory"), object.heard.get()).hash(state);
+            object.desk.borrow().leases().hash(state);
         }
     }
 }
@@ -274,6 +277,12 @@ impl Location {
     /// With a memory tier. Without one, a test sees what the tiers behind it do.
     pub fn remembering(world: &Rc<World>) -> Rc<Self> {
         Self::with_setting(world, "MEMORY_BYTES", "16777216")
+    }
+
+    /// With a memory tier and leases.
+    pub fn with_everything(world: &Rc<World>) -> Rc<Self> {
+        let rules = Some(Rc::new(compiled().clone()));
+        Self::with_settings(world, &[("MEMORY_BYTES", "16777216")], rules)
     }
 
     /// With these settings in the place of the usual ones, and perhaps other rules.
@@ -427,7 +436,11 @@ impl Ports for Location {
     }
 
     fn memory<T>(&self, act: impl FnOnce(&mut Memory) -> T) -> T {
-        act(&mut self.memory.borrow_mut())
+        let done = act(&mut self.memory.borrow_mut());
+        for (key, head) in self.memory.borrow().heads() {
+            self.world.gates.saw((key.as_str(), head.encode()));
+        }
+        done
     }
 
     fn held(&self, bytes: Rc<[u8]>) -> Bytes {
