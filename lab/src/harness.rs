@@ -40,6 +40,9 @@ pub const ORIGIN_SECRET: &str = "origin-secret-for-tests";
 /// The bound of [`Options::short_snapshots`].
 pub const SHORT: Duration = Duration::from_millis(500);
 
+/// What a Worker's memory tier holds if nobody says otherwise.
+pub(crate) const MEMORY_BYTES: &str = "16777216";
+
 /// How long something that runs behind an answer may take.
 const BEHIND: Duration = Duration::from_secs(5);
 
@@ -147,6 +150,11 @@ impl Options {
     /// Sets a variable or a secret.
     pub fn var(self, name: &str, value: &str) -> Self {
         self.with(Change::Var(name.to_owned(), Some(value.to_owned())))
+    }
+
+    /// With the memory tier that a Worker has if nobody says otherwise.
+    pub fn remembering(self) -> Self {
+        self.var("MEMORY_BYTES", MEMORY_BYTES)
     }
 
     /// Access mode `session`, with two shops that are listed.

@@ -17,7 +17,7 @@ use crate::case::Case;
 use crate::client::{Call, Response};
 use crate::config::{Deployment, WorkerConfig, compatibility_date};
 use crate::day::clear_of_midnight;
-use crate::harness::{CACHE, TENANT, failing_modules, listing_call, url, vars, wait_until};
+use crate::harness::{CACHE, MEMORY_BYTES, TENANT, failing_modules, listing_call, url, vars, wait_until};
 use crate::origin::Origin;
 use crate::session::VARS;
 use crate::stored::{cache_url_of, is_hot, kv_key_of};
@@ -90,6 +90,11 @@ impl Layout {
     pub fn var(mut self, name: &str, value: &str) -> Self {
         self.vars.insert(name.to_owned(), value.to_owned());
         self
+    }
+
+    /// With the memory tier that a Worker has if nobody says otherwise.
+    pub fn remembering(self) -> Self {
+        self.var("MEMORY_BYTES", MEMORY_BYTES)
     }
 
     /// How far the locations are from each other in KV.

@@ -38,7 +38,7 @@ fn nothing_failed_but_slow_stores(edge: &Edge) {
 
 /// An edge with a memory tier. Two hundred at once are more than the lab's stores answer within a tier's limit of time.
 fn with_memory() -> Edge {
-    Options::built().var("MEMORY_BYTES", "16000000").start()
+    Options::built().remembering().start()
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn growth_by_streams(edge: &Edge, many: usize) -> u64 {
 fn two_hundred_bodies_of_ten_megabytes_at_once_are_streamed_and_not_held() {
     const MANY: usize = 200;
     let plain = growth_by_streams(&Options::script(PLAIN).start(), MANY);
-    let grown = growth_by_streams(&Edge::start(), MANY);
+    let grown = growth_by_streams(&Options::built().remembering().start(), MANY);
     println!("{MANY} bodies of 10 MB: workerd grew by {} MB, and {} MB with the plain proxy", grown >> 20, plain >> 20);
     assert!(grown < plain + 64 * MEGABYTE, "workerd grew by {grown} bytes, and {plain} without the edge");
 }
@@ -106,7 +106,7 @@ fn load(edge: &Edge, until: Instant, asked: &AtomicUsize) {
 fn under_mixed_load_memory_is_flat() {
     let is_long = std::env::var("HOTROD_LONG").is_ok_and(|value| value == "1");
     let (length, warm_up) = if is_long { (1_800, 300) } else { (30, 10) };
-    let edge = Edge::start();
+    let edge = Options::built().remembering().start();
     for kept in all_kept() {
         edge.origin.answer(&kept.target, Answer::tile(&kept.key));
     }

@@ -16,8 +16,6 @@ use lab::{Lab, Layout};
 
 const CROWD: usize = 1_000;
 const LOCATIONS: [&str; 3] = ["ams", "iad", "sin"];
-/// An isolate's memory as it is when nothing is set.
-const MEMORY_BYTES: &str = "16777216";
 /// How long one request leads before another one asks as well.
 const LED: Duration = Duration::from_secs(3);
 /// How long a request waits for what another location asks for.
@@ -87,7 +85,7 @@ fn slow(fact: &str, millis: u64) -> Answer {
 #[test]
 fn a_thousand_at_once_for_a_cold_hot_key_in_one_isolate_ask_the_origin_once() {
     let _alone = lock(&CROWDED);
-    let edge = Options::built().var("MEMORY_BYTES", MEMORY_BYTES).start();
+    let edge = Options::built().remembering().start();
     edge.origin.answer(SALES, slow("cold", 300));
     let (answers, took) = crowd(&[edge.workerd.address()], SALES);
     println!("{CROWD} in {took:?}; {}", told(&answers, edge.origin.total()));
@@ -100,7 +98,7 @@ fn a_thousand_at_once_for_a_cold_hot_key_in_one_isolate_ask_the_origin_once() {
 #[test]
 fn a_thousand_at_once_for_a_cold_hot_key_in_three_locations_ask_the_origin_at_most_twice() {
     let _alone = lock(&CROWDED);
-    let lab = Layout::new().var("MEMORY_BYTES", MEMORY_BYTES).start();
+    let lab = Layout::new().remembering().start();
     lab.origin().answer(SALES, slow("cold", 300));
     let (answers, took) = crowd(&addresses(&lab), SALES);
     println!("{CROWD} in {took:?}; {}", told(&answers, lab.origin().total()));
@@ -115,7 +113,7 @@ fn a_thousand_at_once_for_a_cold_hot_key_in_three_locations_ask_the_origin_at_mo
 fn a_thousand_at_once_just_after_expiry_are_all_answered_stale_and_wait_for_no_origin_that_is_asked_once() {
     const LIFETIME: Duration = Duration::from_secs(20);
     let _alone = lock(&CROWDED);
-    let lab = Layout::new().kv(Consistency::default()).var("MEMORY_BYTES", MEMORY_BYTES).start();
+    let lab = Layout::new().kv(Consistency::default()).remembering().start();
     let short = |answer: Answer| answer.field("Cache-Control", &format!("s-maxage={}", LIFETIME.as_secs()));
     lab.origin().answers(SALES, vec![short(Answer::tile("before")), short(slow("after", 5_000))]);
     let before = lab.at("ams").get(SALES).expect(200).stored(true).says("before").origin_requests(1);

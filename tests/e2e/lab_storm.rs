@@ -331,10 +331,10 @@ fn storm(layout: Layout, lasts: Duration) {
 
 #[test]
 fn no_receipt_is_broken_in_a_storm() {
-    storm(Layout::new().var("SNAPSHOT_AT_MOST_MS", "500"), lasts(12, 60));
+    storm(Layout::new().remembering().var("SNAPSHOT_AT_MOST_MS", "500"), lasts(12, 60));
 }
 
 #[test]
 fn no_receipt_is_broken_in_a_storm_with_the_bounds_of_the_rules() {
-    storm(Layout::new(), lasts(10, 600));
+    storm(Layout::new().remembering(), lasts(10, 600));
 }
