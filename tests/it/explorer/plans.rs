@@ -64,6 +64,12 @@ const PLANS: &[Plan] = &[
         )
     },
     plan(
+        "a purge while a copy of the counters is on its way to the shelf",
+        &[],
+        &[get(A, OPS), hard(B, Named::Route), get(BESIDE, OPS)],
+        [(1, 2, 0), (2, 2, 0)],
+    ),
+    plan(
         "hard purges that merge",
         &[],
         &[hard(A, Named::Route), get(B, OPS), hard(A, Named::Key), get(B, OPS)],
