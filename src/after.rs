@@ -2,13 +2,13 @@
 
 use crate::collapse::{Asker, fill, joinable};
 use crate::entry::{Head, StoredResponse};
-use crate::epoch::{Covered, Epoch, Standing};
+use crate::epoch::{Epoch, Standing};
 use crate::fill::{Filled, Question};
 use crate::invalidate::Write;
 use crate::keep::{Keep, Place, left};
 use crate::key::{CacheKey, Tenant};
 use crate::ledger::outbox::ERASED_AGAIN_MS;
-use crate::lookup::{Found, Known, StandsIn, Usable, find, get, hold, holds};
+use crate::lookup::{Found, Known, StandsIn, Usable, find, get, hold, holds, standing};
 use crate::ports::{Body, Flights as _, Ports, Tier as _, TierName};
 use crate::reuse::{Stale, Staleness};
 use crate::rules::{Route, Stored};
@@ -168,11 +168,6 @@ async fn renew_from_tiers<P: Ports>(ports: &P, route: &Route, stored: &Stored, r
         }
     }
     false
-}
-
-fn standing(snapshot: &Snapshot, route: &Route, question: &Question, head: &Head) -> Standing {
-    let covered = Covered { class: &route.class, route: &route.name, key: question.key.logical(), marks: &head.marks };
-    snapshot.counters.standing(&covered, head.epoch)
 }
 
 /// What the nearest tier has that the origin can be asked about. The copy that answers is on its way out.

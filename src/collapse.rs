@@ -5,19 +5,22 @@ use crate::epoch::Epoch;
 use crate::fill::{Fetched, Filled, Question, ask, is_at_hand};
 use crate::key::CacheKey;
 use crate::ledger::leases::{Lease, LeaseCall};
-use crate::lookup::Known;
+use crate::lookup::{Known, judge_again};
 use crate::ports::{Failure, Flights as _, InFlight, Incident, Landing, Ledger as _, Ports, within};
+use crate::received::is_error;
 use crate::rules::{Seconds, Stored};
 use crate::snapshot::keep;
 use crate::storing::Refusal;
-use crate::turn::Unanswered;
+use crate::turn::{Cause, Unanswered};
 use alloc::rc::Rc;
 use core::mem::replace;
 
 /// For so long one request leads, in milliseconds. Then another one asks as well, once for all that wait.
-const LED_MS: u64 = 3_000;
+pub const LED_MS: u64 = 3_000;
 /// For so long it waits for another location that leads: it leads itself before any that waits for it would.
 const LED_ELSEWHERE_MS: u64 = 2_500;
+/// For so long a renewal does, behind which nobody waits.
+const RENEWED_MS: u64 = 10_000;
 /// For so long a request waits for those that lead if something stale could answer instead, in milliseconds. Otherwise it
 /// waits for as long as the first of them may, and [`LED_MS`] more.
 const FOLLOWED_WITH_STALE_MS: u64 = 500;
@@ -50,12 +53,35 @@ pub async fn fill<P: Ports>(
     known: &mut Option<Known<P::Body>>,
     asker: Asker,
 ) -> Filled<P::Body> {
-    let Ok(position) = epoch else { return ask(ports, question, stored, epoch, known).await };
+    loop {
+        let had_stale = is_at_hand(known.as_ref());
+        let filled = match epoch {
+            Ok(position) => collapsed(ports, question, stored, position, newer_than, known, asker).await,
+            Err(_) => ask(ports, question, stored, epoch, known).await,
+        };
+        // What is known stands in for a failure, unless it was purged meanwhile. Then the answer is worth a wait.
+        judge_again(ports, question, known);
+        let is_a_wait = matches!(&filled, Filled::Failed(failed) if failed.cause.is_a_wait());
+        if !(is_a_wait && had_stale && !is_at_hand(known.as_ref())) {
+            return filled;
+        }
+    }
+}
+
+async fn collapsed<P: Ports>(
+    ports: &P,
+    question: &Question,
+    stored: &Stored,
+    mut position: Epoch,
+    newer_than: Option<Epoch>,
+    known: &mut Option<Known<P::Body>>,
+    asker: Asker,
+) -> Filled<P::Body> {
     let needed = newer_than.map_or(position, |newer| newer.max(position));
     let has_stale = is_at_hand(known.as_ref());
     let name = question.flight();
     if ports.upstream(|upstream| upstream.is_unstorable(&name, ports.now())) {
-        return ask(ports, question, stored, epoch, known).await;
+        return ask(ports, question, stored, Ok(position), known).await;
     }
     let demand = ports.rules().route(&question.route).map(|route| ports.rules().demand(&route.class));
     let millis = |seconds: Option<Seconds>| u64::from(seconds.unwrap_or_default()).saturating_mul(1000);
@@ -68,20 +94,23 @@ pub async fn fill<P: Ports>(
         Followed::Landed(fetched) if fetched.head.ttl(&stored.lifetimes, ports.now()) > 0 => {
             return Filled::Joined(fetched);
         }
-        Followed::Landed(_) | Followed::Unstorable => return ask(ports, question, stored, epoch, known).await,
+        Followed::Landed(_) | Followed::Released => return ask(ports, question, stored, Ok(position), known).await,
         Followed::InVain if has_stale => return Filled::Failed(Unanswered::awaited()),
         Followed::InVain => return ask(ports, question, stored, Err(Refusal::Leased), known).await,
     }
+    // A purge may have come while it waited: what is asked from here on has seen it, and what is known may not have.
+    position = judge_again(ports, question, known).map_or(position, |own| own.max(position));
     let lasts = millis(demand.map(|demand| demand.total_timeout)).saturating_add(LANDED_MS);
     let mut handle = ports.flights().take_off(&name, position, ports.now(), lasts);
     let filled = if agrees {
         let patience = match asker {
-            Asker::Renewal => u64::MAX,
+            Asker::Renewal => RENEWED_MS,
             Asker::Reader | Asker::Refresh if has_stale => 0,
             Asker::Reader | Asker::Refresh => LED_ELSEWHERE_MS,
         };
         match agreed(ports, question, stored, position, needed, lasts, patience).await {
             Agreed::Ask { position, lease } => {
+                judge_again(ports, question, known);
                 let filled = ask(ports, question, stored, Ok(position), known).await;
                 if let Some(id) = lease {
                     ports.ledger().hand_back(&question.tenant, &name, id, filled.stored());
@@ -92,21 +121,32 @@ pub async fn fill<P: Ports>(
             Agreed::Overdue if asker == Asker::Renewal || has_stale => Filled::Failed(Unanswered::awaited()),
             Agreed::Overdue => {
                 // It leads from here on.
+                position = judge_again(ports, question, known).map_or(position, |own| own.max(position));
                 let next = ports.flights().take_off(&name, position, ports.now(), lasts);
                 ports.flights().land(&name, replace(&mut handle, next), Landing::Failed);
-                ask(ports, question, stored, epoch, known).await
+                ask(ports, question, stored, Ok(position), known).await
             }
         }
     } else {
-        ask(ports, question, stored, epoch, known).await
+        ask(ports, question, stored, Ok(position), known).await
     };
-    let landing = match (&filled, filled.stored()) {
-        (_, Some(fetched)) => Landing::Answer(fetched.clone()),
-        (Filled::Failed(_), None) => Landing::Failed,
-        (_, None) => Landing::Unstorable,
-    };
-    ports.flights().land(&name, handle, landing);
+    ports.flights().land(&name, handle, landing(&filled, stored));
     filled
+}
+
+/// What those who follow hear of an answer.
+fn landing<B>(filled: &Filled<B>, stored: &Stored) -> Landing {
+    match filled {
+        Filled::Stored(fetched, _) | Filled::HandedOn(fetched) | Filled::Joined(fetched) => {
+            Landing::Answer(fetched.clone())
+        }
+        // Who is not let through to the origin says so at once.
+        Filled::Failed(failed) if matches!(failed.cause, Cause::BreakerOpen | Cause::Busy) => Landing::Released,
+        Filled::Failed(_) => Landing::Failed,
+        // An origin that says 500 is not asked by all of them. Where its errors are its answers, each has its own.
+        Filled::Unstored(unstored) if is_error(unstored.status) && stored.shape().is_some() => Landing::Failed,
+        Filled::Unstored(_) => Landing::Released,
+    }
 }
 
 /// What came of following others who ask the same.
@@ -118,8 +158,8 @@ enum Followed {
     TakeOver,
     /// They had an answer.
     Landed(Fetched),
-    /// Theirs is not to be stored: each asks for itself.
-    Unstorable,
+    /// Each asks for itself.
+    Released,
     /// They had none in time.
     InVain,
 }
@@ -140,7 +180,7 @@ async fn follow<P: Ports>(ports: &P, name: &CacheKey, needed: Epoch, patience: u
         let millis = if once { left } else { left.min(lead) };
         match within(ports, millis, ports.flights().landed(flight.handle)).await {
             Some(Landing::Answer(fetched)) => return Followed::Landed(fetched),
-            Some(Landing::Unstorable) => return Followed::Unstorable,
+            Some(Landing::Released) => return Followed::Released,
             None if once => return Followed::InVain,
             Some(Landing::Failed) | None => {}
         }

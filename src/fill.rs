@@ -164,12 +164,14 @@ pub async fn ask<P: Ports>(
     let filled = asked(ports, &turn, question, stored, epoch, known).await;
     turn.end(ports, ending(&filled, stored.shape().is_none(), ports.now()));
     let is_unstorable = match &filled {
-        Filled::Unstored(Unstored { status, refusal, .. }) => {
-            epoch.is_ok() && *refusal != Refusal::Older && !is_error(*status)
-        }
+        Filled::Unstored(Unstored { status, refusal, .. }) => *refusal != Refusal::Older && !is_error(*status),
         Filled::Stored(..) | Filled::Joined(_) | Filled::HandedOn(_) => false,
         Filled::Failed(_) => return filled,
     };
+    if epoch.is_err() {
+        // That it was not stored says nothing of the answer.
+        return filled;
+    }
     ports.upstream(|upstream| upstream.note(&question.flight(), is_unstorable, ports.now()));
     filled
 }

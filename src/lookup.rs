@@ -9,10 +9,10 @@ use crate::epoch::{Covered, Epoch, Standing};
 use crate::fill::Question;
 use crate::follow::Inbound;
 use crate::key::{CacheKey, Tenant};
-use crate::ports::{Flights as _, Ports, Tier as _, TierName};
+use crate::ports::{Flights as _, Ports, Snapshots as _, Tier as _, TierName};
 use crate::reuse::{Knowledge, Reuse, Stale, reuse};
 use crate::rules::{Route, Seconds, Stored};
-use crate::snapshot::{Bounds, Judge, URGED_MS, judge, renew};
+use crate::snapshot::{Bounds, Judge, Snapshot, URGED_MS, judge, renew};
 use crate::stores::{Call, asked};
 use alloc::rc::Rc;
 use alloc::string::String;
@@ -205,6 +205,27 @@ fn known<B>(
         within: judge.is_some_and(|judge| judge.within),
         insisting: newer_than.is_some_and(|position| head < position),
     }
+}
+
+/// How a stored response stands, by these counters.
+#[must_use]
+pub fn standing(snapshot: &Snapshot, route: &Route, question: &Question, head: &Head) -> Standing {
+    let covered = Covered { class: &route.class, route: &route.name, key: question.key.logical(), marks: &head.marks };
+    snapshot.counters.standing(&covered, head.epoch)
+}
+
+/// Judges what is known once more, by the counters that this isolate has by now, and says where they stand. What they
+/// purged is neither asked about, since the origin might say that it is right, nor does it stand in.
+pub fn judge_again<P: Ports>(ports: &P, question: &Question, known: &mut Option<Known<P::Body>>) -> Option<Epoch> {
+    let own = ports.snapshots().own(&question.tenant)?.snapshot;
+    let route = ports.rules().route(&question.route)?;
+    let now_stands = known.as_ref().map(|known| standing(&own, route, question, known.head()));
+    match (now_stands, &mut *known) {
+        (Some(Standing::Purged), _) => *known = None,
+        (Some(Standing::Invalidated { .. }), Some(known)) => known.stands_in = known.stands_in.min(StandsIn::OnError),
+        (Some(_) | None, _) => {}
+    }
+    Some(own.counters.epoch)
 }
 
 /// What a tier has for a question.

@@ -11,7 +11,7 @@ use crate::answer::{Answer, Asked, Made};
 use crate::cache_control::RequestDirectives;
 use crate::cache_status::{CacheStatus, Forward, Outcome};
 use crate::classify::{Classified, Lane, Selected, classify};
-use crate::collapse::{Asker, fill};
+use crate::collapse::{Asker, LED_MS, fill};
 use crate::cors::Sharing;
 use crate::early::is_early;
 use crate::fill::{Filled, Question};
@@ -272,8 +272,18 @@ async fn from_store<P: Ports>(
             epoch.and_then(|epoch| if follows && wants.no_store { Err(Refusal::NoStoreRequest) } else { Ok(epoch) });
         let mut known = lookup.known;
         question.is_surge = lookup.purged;
+        let came = ports.now();
         loop {
             let filled = fill(ports, &question, selected.stored, epoch, newer_than, &mut known, Asker::Reader).await;
+            // Others may have asked as well, and had an answer meanwhile.
+            if matches!(filled, Filled::Failed(_))
+                && ports.now().0.saturating_sub(came.0) >= LED_MS
+                && let found = self::lookup(ports, selected, &question, newer_than).await
+                && let Some(usable) = found.usable.filter(|usable| usable.stale.is_none())
+                && let Some(served) = reader.hit(&question, usable).await
+            {
+                break served;
+            }
             let is_a_wait = matches!(&filled, Filled::Failed(failed) if failed.cause.is_a_wait());
             let is_stood_in_for =
                 is_a_wait && known.as_ref().is_some_and(|known| known.stands_in == StandsIn::WhileBusy);

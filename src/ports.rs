@@ -247,9 +247,9 @@ pub struct InFlight<H> {
 pub enum Landing {
     /// With an answer to be stored.
     Answer(Fetched),
-    /// With one that is not to be stored: whoever wants one asks for itself.
-    Unstorable,
-    /// With none, or another one asks from here on: whoever wants one follows that, or asks.
+    /// Whoever wants an answer asks for itself: this one is not to be stored, or the origin is not asked at present.
+    Released,
+    /// Without one, or another one asks from here on: one of those who want one leads, and the others follow it.
     Failed,
 }
 

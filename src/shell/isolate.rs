@@ -149,7 +149,7 @@ pub struct Flight {
     epoch: Epoch,
     since: UnixMillis,
     lasts: u64,
-    /// Of `{ head, body }`, of undefined if that is not to be stored, or of null if there is none.
+    /// Of `{ head, body }`, of undefined if each asks for itself, or of null if there is none.
     landed: Promise,
     land: Option<Function>,
 }
@@ -207,7 +207,7 @@ impl Flights for Asking {
                 let body = Uint8Array::from(&*fetched.bytes);
                 object(&[("head", JsValue::from(fetched.encoded)), ("body", body.into())])
             }
-            Landing::Unstorable => JsValue::UNDEFINED,
+            Landing::Released => JsValue::UNDEFINED,
             Landing::Failed => JsValue::NULL,
         };
         for land in [Some(handle), last].into_iter().flatten().filter_map(|flight| flight.land) {
@@ -218,7 +218,7 @@ impl Flights for Asking {
 
     async fn landed(&self, handle: Flight) -> Landing {
         match own(&handle.landed).await {
-            Ok(data) if data.is_undefined() => Landing::Unstorable,
+            Ok(data) if data.is_undefined() => Landing::Released,
             Ok(data) => fetched(&data).map_or(Landing::Failed, Landing::Answer),
             Err(_) => Landing::Failed,
         }

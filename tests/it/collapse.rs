@@ -183,6 +183,38 @@ fn nobody_follows_for_ever_and_what_is_asked_for_then_is_not_stored() {
     assert_eq!(said.iter().filter(|said| said.ends_with("detail=leased")).count(), 2, "{said:?}");
 }
 
+/// Whoever has waited for its own question in vain looks once more: another one has asked since, and was answered.
+#[test]
+fn a_leader_whose_question_hangs_has_the_answer_of_the_one_who_took_over() {
+    let world = World::new();
+    let location = Location::new(&world);
+    world.origin.faults.borrow_mut().push_back(OriginFault::Hangs);
+    let mut leader = Open::new(&location, Asking::get(OPS));
+    assert!(!leader.run());
+    world.pass(3_000);
+    assert_eq!(get(&location, OPS).cache_status(), "fwd=uri-miss; fwd-status=200; stored");
+    assert!(!leader.run());
+    world.pass(7_000);
+    assert_eq!(end(&mut leader), (Some(2), "hit; ttl=293; detail=edge".to_string()));
+}
+
+/// An origin that says 500 is asked by one after the other, until its breaker opens. Then all are told.
+#[test]
+fn of_a_crowd_that_meets_errors_one_after_the_other_asks_until_the_breaker_opens() {
+    let world = World::new();
+    let location = Location::new(&world);
+    world.origin.scripted.replace(Some(Scripted { status: 500, lines: Vec::new(), body: None }));
+    let mut leader = held(&location, OPS);
+    let mut followers: Vec<_> = (0..40).map(|_| Open::new(&location, Asking::get(OPS))).collect();
+    assert!(followers.iter_mut().all(|follower| !follower.run()));
+    world.release(Point::OriginAnswer);
+    assert!(leader.run());
+    assert!(followers.iter_mut().all(Open::run));
+    let said: Vec<_> = followers.iter().filter_map(Open::answer).map(|seen| seen.cache_status().to_string()).collect();
+    assert_eq!(said.iter().filter(|said| *said == "fwd=uri-miss; detail=breaker-open").count(), 36, "{said:?}");
+    assert_eq!(world.origin.count(), 5);
+}
+
 /// Those who followed one that failed do not all ask at once: the next one leads.
 #[test]
 fn after_a_failure_one_of_those_who_waited_asks_and_the_others_follow_it() {

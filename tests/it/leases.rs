@@ -192,3 +192,35 @@ fn a_renewal_takes_over_what_another_location_asked_for() {
     }
     assert_eq!(world.origin.count(), 2);
 }
+
+/// The call that gives the lease says where the ledger stands: what was judged before is judged again, for an origin that
+/// says "not modified" of it would put a purged body behind its purge.
+#[test]
+fn what_was_purged_before_the_lease_was_given_is_not_asked_about_and_does_not_stand_in() {
+    let cx = "/api/dashboard/tiles/cx";
+    for is_well in [true, false] {
+        let (world, first, second) = two();
+        let fields = [("content-type", "application/json"), ("etag", "\"v1\"")];
+        let tag = || fields.map(|(name, value)| (name.to_string(), value.to_string())).to_vec();
+        world.origin.scripted.replace(Some(Scripted { status: 200, lines: tag(), body: None }));
+        world.origin.not_modified.replace(Some(tag()));
+        assert_eq!(get(&first, OPS).serial(), Some(1));
+        world.pass(700_000);
+        // It has counters from a moment ago.
+        assert_eq!(get(&first, cx).serial(), Some(2));
+        assert_eq!(ask(&second, Asking::purge(r#"{"mode":"hard","routes":["ops"]}"#)).status, 202);
+        if is_well {
+            let seen = get(&first, OPS);
+            assert_eq!((seen.serial(), seen.cache_status()), (Some(3), "fwd=stale; fwd-status=200; stored"));
+            assert_eq!(
+                world.origin.seen().last().and_then(|asked| asked.header("if-none-match").map(String::from)),
+                None
+            );
+            assert_eq!(get(&second, OPS).serial(), Some(3));
+        } else {
+            world.origin.fault.set(OriginFault::Fails);
+            let seen = get(&first, OPS);
+            assert_eq!((seen.status, seen.cache_status()), (502, "fwd=stale; detail=origin-unreachable"));
+        }
+    }
+}

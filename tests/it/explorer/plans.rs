@@ -67,7 +67,7 @@ const PLANS: &[Plan] = &[
         "a purge while a copy of the counters is on its way to the shelf",
         &[],
         &[get(A, OPS), hard(B, Named::Route), get(BESIDE, OPS)],
-        [(1, 2, 0), (2, 2, 0)],
+        [(1, 1, 0), (2, 2, 0)],
     ),
     plan(
         "hard purges that merge",
@@ -106,6 +106,15 @@ const PLANS: &[Plan] = &[
             &[get(A, OPS), get(B, OPS)],
             &[soft(A, Named::Route), get(B, OPS), get(B, OPS)],
             [(0, 2, 1), (1, 2, 1)],
+        )
+    },
+    Plan {
+        spans: &[600],
+        ..plan(
+            "a soft purge, its window over, and an origin that is slow",
+            &[get(A, OPS)],
+            &[soft(A, Named::Route), get(A, OPS), get(A, OPS)],
+            [(1, 2, 0), (2, 2, 0)],
         )
     },
     Plan {
@@ -177,7 +186,11 @@ fn keeps_its_promises(kit: Kit, labels: &[&str]) {
     let long = std::env::var("HOTROD_LONG").is_ok_and(|value| value == "1");
     let (mut all, began) = (Explored::default(), Instant::now());
     for plan in PLANS {
-        let budget = if long { plan.long } else { plan.budget };
+        let budget = match (long, kit) {
+            (true, _) => plan.long,
+            (false, Kit::Stores) => plan.budget,
+            (false, Kit::Everything) => Budget { switches: plan.budget.switches.min(1), ..plan.budget },
+        };
         match explore(plan, kit, budget) {
             Ok(explored) => {
                 println!("{}: {budget}: {explored}", plan.name);
