@@ -63,6 +63,11 @@ impl Gates {
         drop(left);
     }
 
+    /// Whether somebody lets operations through one by one.
+    pub(super) fn are_closed(&self) -> bool {
+        self.closed.get()
+    }
+
     /// Notes what the future that is being polled has read.
     pub(super) fn saw(&self, value: impl Hash) {
         if self.closed.get() {

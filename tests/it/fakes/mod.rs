@@ -437,8 +437,10 @@ impl Ports for Location {
 
     fn memory<T>(&self, act: impl FnOnce(&mut Memory) -> T) -> T {
         let done = act(&mut self.memory.borrow_mut());
-        for (key, head) in self.memory.borrow().heads() {
-            self.world.gates.saw((key.as_str(), head.encode()));
+        if self.world.gates.are_closed() {
+            for (key, head) in self.memory.borrow().heads() {
+                self.world.gates.saw((key.as_str(), head.encode()));
+            }
         }
         done
     }
